@@ -69,9 +69,18 @@ class Said(str):
 
 
 class _Coded(fields.Field[Any]):
-    """A field whose every fault has a code: the key of its message, or ``validation_code``."""
+    """A field whose every fault has a code: the key of its message, or ``validation_code``.
+
+    ``within`` is the field's own bound; validators given besides still apply.
+    """
 
     validation_code = "out-of-range"
+
+    def __init__(self, *args: Any, within: validate.Validator | None = None, **kwargs: Any) -> None:
+        if within is not None:
+            others = kwargs.pop("validate", ())
+            kwargs["validate"] = [within, *([others] if callable(others) else others)]
+        super().__init__(*args, **kwargs)
 
     def make_error(self, key: str, **kwargs: Any) -> ValidationError:
         words = _WORDS[key] if key in _WORDS else str(self.error_messages[key])
@@ -83,7 +92,9 @@ class _Coded(fields.Field[Any]):
         except ValidationError as fault:
             raise ValidationError(
                 [
-                    words if isinstance(words, Said) else Said(str(words), code=self.validation_code)
+                    words
+                    if isinstance(words, Said)
+                    else Said(str(words), code=_code(words, self.validation_code))
                     for words in fault.messages
                 ]
             ) from None
@@ -100,7 +111,7 @@ class ExactDecimal(_Coded, fields.Decimal):
         self, *, least: int | str, most: int | str, above: bool = False, places: int = 9, **kwargs: Any
     ) -> None:
         bounds = validate.Range(Decimal(least), Decimal(most), min_inclusive=not above)
-        super().__init__(validate=bounds, **kwargs)
+        super().__init__(within=bounds, **kwargs)
         self.most_places = places
 
     def _validated(self, value: Any) -> Decimal:
@@ -120,7 +131,7 @@ class WholeNumber(_Coded, fields.Integer):
     """A JSON number without point and exponent; ``least`` and ``most`` must be given."""
 
     def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
-        super().__init__(strict=True, validate=validate.Range(least, most), **kwargs)
+        super().__init__(strict=True, within=validate.Range(least, most), **kwargs)
 
     def _validated(self, value: Any) -> int:
         if type(value) is not int:
@@ -172,7 +183,7 @@ class Text(_Coded, fields.String):
     validation_code = "too-long"
 
     def __init__(self, *, longest: int, blank: bool = True, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Length(max=longest, min=None if blank else 1), **kwargs)
+        super().__init__(within=validate.Length(max=longest, min=None if blank else 1), **kwargs)
         self.blank = blank
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
@@ -193,7 +204,7 @@ class Token(_Coded, fields.String):
     validation_code = "too-long"
 
     def __init__(self, *, longest: int = 64, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Length(min=1, max=longest), **kwargs)
+        super().__init__(within=validate.Length(min=1, max=longest), **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
@@ -250,6 +261,10 @@ def _walk(messages: Any, pointer: str) -> Iterator[Fault]:
         yield Fault(pointer, messages.code, str(messages))
     else:
         yield Fault(pointer, _CODES.get(str(messages), "invalid"), str(messages))
+
+
+def _code(words: object, otherwise: str) -> str:
+    return "not-a-choice" if str(words).startswith("Must be one of") else otherwise
 
 
 def _turns_text_around(text: str) -> bool:

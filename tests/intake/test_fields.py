@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from marshmallow import fields as mm
+from marshmallow import validate
 
 from stewardship.domain.errors import Fault, InvalidInput
 from stewardship.intake.fields import (
@@ -168,6 +169,14 @@ def test_a_choice_names_the_words_there_are() -> None:
         load(Choice(Colour), "RED")
     assert caught.value.faults == (Fault("/it", "not-a-choice", "Not one of: red, blue."),)
     assert load(Choice(Colour), "red") is Colour.RED
+
+
+def test_a_further_validator_applies_beside_the_bound() -> None:
+    field = Token(longest=4, validate=validate.OneOf(["mg", "tablet"]))
+    assert load(field, "mg") == "mg"
+    assert code(field, "mL") == "not-a-choice"
+    with pytest.raises(InvalidInput):
+        load(field, "tablet")
 
 
 class Leg(StrictSchema):
