@@ -1,0 +1,307 @@
+"""The synthetic clinic, made relative to a day: the same seed and the same day give the same clinic."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from stewardship.declarations import Library
+from stewardship.demo.recipes import Course, Diagnosis, Kind, Lost, Range, Recipes
+from stewardship.domain.chart import (
+    Chart,
+    Condition,
+    Encounter,
+    Goal,
+    Observation,
+    Patient,
+    Plan,
+    Procedure,
+)
+from stewardship.domain.codes import Coding
+from stewardship.domain.dosage import DosageInstruction, Quantity
+from stewardship.domain.orders import Loss, Replacement, Setting, Supply, SupplyKind
+
+_PRESCRIBERS = 14
+_PHARMACIES = 5
+_REVIEWS_KEPT = 4
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """All charts by patient id, and which kind of patient each is."""
+
+    charts: Mapping[str, Chart]
+    kinds: Mapping[str, str]
+
+    def patient(self, kind: str, which: int = 0) -> str:
+        """The id of one patient of a kind."""
+        return [p for p, k in self.kinds.items() if k == kind][which]
+
+
+def make(recipes: Recipes, library: Library, *, now: datetime) -> Clinic:
+    """Every patient of the recipes, in a shuffled order, with ids from ``demo-0001``."""
+    rng = random.Random(recipes.seed)  # noqa: S311 - to be repeatable is the point
+    kinds = [kind for kind in recipes.kind for _ in range(kind.patients)]
+    rng.shuffle(kinds)
+    charts, names = {}, {}
+    for number, kind in enumerate(kinds, 1):
+        patient = f"demo-{number:04d}"
+        charts[patient] = _Writer(recipes, library, rng, patient, now).chart(kind)
+        names[patient] = kind.id
+    return Clinic(charts, names)
+
+
+class _Writer:
+    """Writes one patient's chart; every draw comes from the clinic's one generator."""
+
+    def __init__(
+        self, recipes: Recipes, library: Library, rng: random.Random, patient: str, now: datetime
+    ) -> None:
+        self.recipes = recipes
+        self.library = library
+        self.rng = rng
+        self.patient = patient
+        self.now = now
+        self.today = now.date()
+        self.prescriber = f"prescriber-{rng.randint(1, _PRESCRIBERS):02d}"
+        self.pharmacy = f"pharmacy-{rng.randint(1, _PHARMACIES)}"
+        self.count = 0
+
+    def chart(self, kind: Kind) -> Chart:
+        """Everything that the clinic has on record about this patient."""
+        conditions = tuple(self.conditions(kind))
+        operations = tuple(self.operations(kind))
+        operated_on = operations[0].on if operations else None
+        reviews = self.reviews(kind)
+        reasons = conditions[0].codings if conditions else ()
+        supplies = [s for course in kind.course for s in self.course(course, reasons, operated_on)]
+        return Chart(
+            patient=self.person(kind.ages),
+            as_of=self.now,
+            supplies=tuple(
+                sorted(supplies, key=lambda s: (s.start_on or date.min, s.kind.value != "prescription", s.id))
+            ),
+            conditions=conditions,
+            observations=tuple(self.scores(kind, reviews)),
+            procedures=(*operations, *self.lookups(reviews)),
+            plans=self.plan(reviews),
+            goals=self.goals(reviews),
+            encounters=tuple(self.visits(kind, reviews)),
+        )
+
+    # --- drawing ---------------------------------------------------------------------------------
+
+    def draw(self, bounds: Range) -> int:
+        """One number of a range."""
+        return self.rng.randint(*bounds)
+
+    def ago(self, bounds: Range) -> date:
+        """A day, so many days before today."""
+        return self.today - timedelta(days=self.draw(bounds))
+
+    def name(self, what: str) -> str:
+        """The next id of this patient's records."""
+        self.count += 1
+        return f"{self.patient}-{what}-{self.count:03d}"
+
+    def sets(self, codings: tuple[Coding, ...]) -> frozenset[str]:
+        """The code sets that a record's codes are in."""
+        return self.library.code_sets.of_any(codings)
+
+    # --- who and why -----------------------------------------------------------------------------
+
+    def person(self, ages: Range) -> Patient:
+        """An id, a birth date and a sex; the clinic invents no names."""
+        born = self.today - timedelta(days=self.draw(ages) * 365 + self.draw((0, 364)) + 20)
+        return Patient(self.patient, born, self.rng.choice(["female", "male"]))
+
+    def conditions(self, kind: Kind) -> Iterator[Condition]:
+        """The diagnoses that this one has of those that the kind may have."""
+        for recipe in kind.conditions:
+            if self.draw((1, 100)) <= recipe.odds:
+                yield self.condition(recipe)
+
+    def condition(self, recipe: Diagnosis) -> Condition:
+        """One diagnosis, still active or over."""
+        coding = recipe.coding(self.rng.choice(recipe.any))
+        began = self.ago(recipe.days_ago)
+        over = began + timedelta(days=self.draw(recipe.lasting)) if recipe.lasting else None
+        past = over is not None and over <= self.today
+        return Condition(
+            id=self.name("condition"),
+            codings=(coding,),
+            sets=self.sets((coding,)),
+            active=not past,
+            onset=began,
+            recorded_on=began,
+            abated_on=over if past else None,
+            category="problem-list-item",
+        )
+
+    def operations(self, kind: Kind) -> Iterator[Procedure]:
+        """What was done to the patient, if the kind had anything done."""
+        if kind.operations:
+            codings = self.recipes.finding[self.rng.choice(kind.operations.any)].codings
+            done_on = self.ago(kind.operations.days_ago)
+            yield Procedure(self.name("procedure"), codings, self.sets(codings), done_on, status="completed")
+
+    # --- reviews: plan, function, monitoring program -----------------------------------------------
+
+    def reviews(self, kind: Kind) -> list[date]:
+        """The days on which plan and function were reviewed, the latest first."""
+        if kind.reviewed is None:
+            return []
+        days = [self.ago(kind.reviewed.days_ago)]
+        while len(days) < _REVIEWS_KEPT:
+            days.append(days[-1] - timedelta(days=self.draw(kind.reviewed.every)))
+        return days
+
+    def scores(self, kind: Kind, reviews: list[date]) -> Iterator[Observation]:
+        """The PEG score of each review: the mean of three answers, to one decimal."""
+        codings = self.recipes.finding["peg"].codings
+        for day in reviews:
+            answers = [self.draw(kind.reviewed.peg) for _ in range(3)] if kind.reviewed else []
+            mean = (Decimal(sum(answers)) / 3).quantize(Decimal("0.1"))
+            yield Observation(
+                self.name("score"), codings, self.sets(codings), day, mean, "{score}", status="final"
+            )
+
+    def lookups(self, reviews: list[date]) -> Iterator[Procedure]:
+        """The monitoring program was read at each review."""
+        codings = self.recipes.finding["pdmp-review"].codings
+        for day in reviews:
+            yield Procedure(self.name("pdmp"), codings, self.sets(codings), day, status="completed")
+
+    def plan(self, reviews: list[date]) -> tuple[Plan, ...]:
+        """One plan, begun at the first review and revised at the last."""
+        if not reviews:
+            return ()
+        codings = self.recipes.finding["pain-plan"].codings
+        return (
+            Plan(
+                self.name("plan"),
+                codings,
+                self.sets(codings),
+                from_on=reviews[-1],
+                reviewed_on=reviews[0],
+            ),
+        )
+
+    def goals(self, reviews: list[date]) -> tuple[Goal, ...]:
+        """What the patient wants to be able to do, where anybody asked."""
+        if not reviews:
+            return ()
+        return (Goal(self.name("goal"), self.rng.choice(self.recipes.goals), from_on=reviews[-1]),)
+
+    def visits(self, kind: Kind, reviews: list[date]) -> Iterator[Encounter]:
+        """Office visits: one at each review, and those that the kind says."""
+        days = list(reviews)
+        if kind.visits:
+            days += [self.ago(kind.visits.days_ago) for _ in range(self.draw(kind.visits.count))]
+        codings = self.recipes.finding["office-visit"].codings
+        for day in sorted(days):
+            yield Encounter(self.name("visit"), codings, self.sets(codings), "outpatient", day, day)
+
+    # --- prescriptions and dispensings ---------------------------------------------------------------
+
+    def course(
+        self, recipe: Course, reasons: tuple[Coding, ...], operated_on: date | None
+    ) -> Iterator[Supply]:
+        """Prescriptions of one drug, the latest first, each with its dispensing."""
+        product = self.rng.choice(recipe.drugs)
+        per_day = self.draw(recipe.per_day)
+        fills = len(recipe.steps) or self.draw(recipe.fills)
+        day = operated_on if recipe.with_operation and operated_on else self.ago(recipe.last)
+        lost_at = self.draw(recipe.lost.fills_back) if recipe.lost else None
+        for back in range(fills):
+            dose = recipe.steps[-1 - back] if recipe.steps else per_day
+            prescriber = self.prescriber if back % recipe.prescribers == 0 else self.another_prescriber()
+            written = self.prescription(recipe, product, dose, day, prescriber, reasons)
+            yield from self.filled(recipe, written, day)
+            if recipe.lost and back == lost_at:
+                yield from self.replacement(recipe, recipe.lost, written, day)
+            day -= timedelta(days=self.draw(recipe.every))
+
+    def another_prescriber(self) -> str:
+        """Somebody else who prescribes."""
+        return f"prescriber-{self.rng.randint(1, _PRESCRIBERS):02d}"
+
+    def prescription(
+        self,
+        recipe: Course,
+        product_key: str,
+        per_day: int,
+        day: date,
+        prescriber: str,
+        reasons: tuple[Coding, ...],
+    ) -> Supply:
+        """One prescription as written, with the arithmetic of its quantity done."""
+        product = self.recipes.drug[product_key]
+        days = self.draw(recipe.days)
+        units = days // recipe.every_days if recipe.every_days else per_day * days
+        amounts = not recipe.without_amounts
+        over = day + timedelta(days=days) <= self.today
+        rx = self.name("rx")
+        return Supply(
+            id=rx,
+            kind=SupplyKind.PRESCRIPTION,
+            medication=product.medication,
+            drug=self.library.catalogue.recognise(product.medication),
+            start_on=day,
+            dosage=(_instruction(recipe, per_day, product.unit),) if amounts else (),
+            quantity=Quantity(Decimal(units), product.unit) if amounts else None,
+            days_supply=Decimal(days) if amounts else None,
+            refills=0,
+            status="completed" if over else "active",
+            prescription=rx,
+            prescriber=prescriber,
+            setting=Setting.DISCHARGE if recipe.with_operation else Setting.OUTPATIENT,
+            reasons=reasons,
+            reason_sets=self.sets(reasons),
+            treatment_type=recipe.treatment_type,
+        )
+
+    def filled(self, recipe: Course, written: Supply, day: date) -> Iterator[Supply]:
+        """The prescription, and the dispensing that fills it the same day or the next."""
+        yield written
+        if not recipe.only_written:
+            filled_on = min(day + timedelta(days=self.draw((0, 3)) // 3), self.today)
+            yield replace(
+                written,
+                id=self.name("fill"),
+                kind=SupplyKind.DISPENSING,
+                start_on=filled_on,
+                refills=None,
+                fill=0,
+                status="completed",
+                pharmacy=self.pharmacy,
+            )
+
+    def replacement(self, recipe: Course, lost: Lost, missing: Supply, day: date) -> Iterator[Supply]:
+        """The prescription that replaced a lost one, and its dispensing."""
+        again = day + timedelta(days=self.draw(lost.days_after))
+        rx = self.name("rx")
+        why = Replacement(Loss(lost.loss), prescription=missing.id, reported_on=again)
+        written = replace(missing, id=rx, prescription=rx, start_on=again, replaces=why)
+        yield from self.filled(recipe, written, again)
+
+
+def _instruction(recipe: Course, per_day: int, unit: str) -> DosageInstruction:
+    """One unit so many times a day, or one every so many days (a patch)."""
+    period = recipe.every_days or 1
+    times = 1 if recipe.every_days else per_day
+    how_often = f"every {period} days" if recipe.every_days else f"{times} times a day"
+    return DosageInstruction(
+        sequence=1,
+        text=f"1 {unit} {how_often}{' as needed for pain' if recipe.as_needed else ''}",
+        dose_low=Decimal(1),
+        dose_high=Decimal(1),
+        dose_unit=unit,
+        frequency=Decimal(times),
+        period=Decimal(period),
+        period_unit="d",
+        as_needed=recipe.as_needed,
+    )
