@@ -1,0 +1,706 @@
+"""Dose instructions and dispensed quantities -> milligrams a day; says when it cannot tell.
+
+Two roads lead to a daily dose: the signature (as written) and the supply (quantity divided by days'
+supply, as dispensed). Both are computed where both are known, because the written and the dispensed dose
+often differ; ``gap`` reports it.
+
+What is read, and what is refused:
+
+* A dose with a unit that does not fit the product (a patch of a tablet) is ``unit-ambiguous``; a unit
+  that is not in the table is ``unit-unknown``. Neither is converted by guess.
+* A missing frequency is never once a day. The one way round it is a stated maximum a day, which is then
+  the high end of a range that starts at zero.
+* As needed: the low end is zero, the high end is what the instruction allows at its shortest interval.
+* A medicine that is not taken every day has its average as the low end and what is taken on a day of
+  use as the high end, for the body has no week to average over.
+* Instructions with the same sequence number, or none, are taken together and add up. Numbered steps that
+  say how long each lasts (the last may stay open) are a taper: the range spans all its steps. Numbered
+  steps that do not say it are added up, which is the highest reading.
+
+Arithmetic is ``decimal`` at 28 digits with division last; a result that is not finite in decimals is
+rounded once, at the 15th decimal place of a milligram, so that three thirds are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from stewardship.domain.drugs import Drug
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """An amount and its unit. Units are UCUM where they exist (``mg``, ``ug``, ``mL``, ``h``, ``d``),
+    otherwise the counted thing in singular lower case (``tablet``, ``capsule``, ``patch``,
+    ``actuation``, ``film``, ``lozenge``, ``suppository``; ``each`` is one of whatever the product is
+    counted in). ``""`` means that no unit was written."""
+
+    value: Decimal
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DosageInstruction:
+    """One FHIR Dosage, translated at the edge. ``None`` always means: not stated.
+
+    ``dose_low``/``dose_high`` are equal for a doseQuantity and differ for a doseRange; both carry
+    ``dose_unit``. A rate is an amount per time: ``rate_low``/``rate_high`` in ``rate_unit`` per
+    ``rate_hours`` hours. ``frequency`` to ``frequency_max`` times per ``period`` to ``period_max``
+    ``period_unit`` (``s min h d wk mo``). ``times_of_day`` counts timeOfDay entries, ``when`` counts
+    event timings (HS, ACM ...), ``days_of_week`` counts the days named.
+    ``duration_days`` bounds this step, for tapers written as a sequence of instructions.
+    ``max_per_day`` is maxDosePerPeriod brought to one day. ``problems`` names what the reader met and
+    could not translate (e.g. ``timing.code``): a dosage with problems cannot tell.
+    """
+
+    sequence: int | None = None
+    text: str = ""
+    dose_low: Decimal | None = None
+    dose_high: Decimal | None = None
+    dose_unit: str = ""
+    rate_low: Decimal | None = None
+    rate_high: Decimal | None = None
+    rate_unit: str = ""
+    rate_hours: Decimal | None = None
+    frequency: Decimal | None = None
+    frequency_max: Decimal | None = None
+    period: Decimal | None = None
+    period_max: Decimal | None = None
+    period_unit: str = ""
+    times_of_day: int = 0
+    when: int = 0
+    days_of_week: int = 0
+    as_needed: bool = False
+    duration_days: Decimal | None = None
+    max_per_day: Quantity | None = None
+    problems: tuple[str, ...] = ()
+
+
+class Basis(StrEnum):
+    """What a daily dose was computed from."""
+
+    SIGNATURE = "signature"  # the dosage instruction, as written
+    SUPPLY = "supply"  # quantity divided by days' supply, as dispensed
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something could not be told: a code for programs and the thing it is about for people.
+
+    Codes: ``drug-unknown``, ``strength-unknown``, ``dose-missing``, ``frequency-missing``,
+    ``unit-unknown``, ``unit-ambiguous``, ``wear-time-missing``, ``factor-missing``, ``quantity-missing``,
+    ``days-supply-missing``, ``instruction-not-understood``.
+
+    As a note beside an answer: ``unit-assumed`` (a bare number was read as tablets or capsules),
+    ``ceiling-used`` (only the maximum a day was stated), ``steps-added`` (numbered steps without lengths).
+    """
+
+    code: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class DailyDose:
+    """Milligrams of each ingredient in a day, from low to high.
+
+    ``amounts`` maps nothing silently to zero: an ingredient whose amount cannot be told is absent
+    from it and named in ``reasons``. When one of several instructions could not be read, ``amounts``
+    holds what the others come to and is a lower bound. ``units_low``/``units_high`` are product units a
+    day (tablets, mL, patches worn, actuations), ``None`` when not told. ``notes`` say what was assumed.
+    """
+
+    basis: Basis
+    units_low: Decimal | None
+    units_high: Decimal | None
+    amounts: tuple[IngredientDose, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+
+    @property
+    def told(self) -> bool:
+        """Whether every ingredient's amount is known."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class IngredientDose:
+    """Milligrams of one ingredient a day (for a patch: mg released in 24 hours at its stated rate)."""
+
+    ingredient: str
+    rxcui: str
+    mg_low: Decimal
+    mg_high: Decimal
+    opioid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaperStep:
+    """One step of a taper: its number as written, how many days it lasts if that is stated, its dose."""
+
+    sequence: int | None
+    duration_days: Decimal | None
+    dose: DailyDose
+
+
+@dataclass(frozen=True, slots=True)
+class DoseGap:
+    """The dispensed dose lies outside the written range by more than the tolerance.
+
+    Product units a day. ``percent`` is how far outside the nearer end, in percent of that end; ``None``
+    when that end is zero.
+    """
+
+    signature_low: Decimal
+    signature_high: Decimal
+    supply: Decimal
+    percent: Decimal | None
+
+
+# --- units and strengths ---------------------------------------------------------------------------
+
+_ZERO = Decimal(0)
+_ONE = Decimal(1)
+_DAY_HOURS = Decimal(24)
+_WEEK = 7
+
+#: What a product is counted in by the unit of its strength, and the milligrams that unit stands for.
+_STRENGTHS: dict[str, tuple[str, Decimal]] = {
+    "MG": ("each", _ONE),
+    "MCG": ("each", Decimal("0.001")),
+    "MG/ML": ("mL", _ONE),
+    "MCG/ML": ("mL", Decimal("0.001")),
+    "MG/HR": ("patch", _ONE),
+    "MCG/HR": ("patch", Decimal("0.001")),
+    "MG/ACTUAT": ("actuation", _ONE),
+    "MCG/ACTUAT": ("actuation", Decimal("0.001")),
+}
+_MASS = {"mg": _ONE, "ug": Decimal("0.001"), "g": Decimal(1000)}
+_VOLUME = {"mL": _ONE, "L": Decimal(1000)}
+_RELEASE = {"mg/h": _ONE, "ug/h": Decimal("0.001")}
+_COUNTED = frozenset(
+    {"each", "tablet", "capsule", "patch", "actuation", "film", "lozenge", "suppository", "implant"}
+)
+_SWALLOWED = ("tablet", "capsule")
+
+#: Hours of a period, shortest and longest: months and years are as long as the calendar makes them.
+_HOURS: dict[str, tuple[Decimal, Decimal]] = {
+    "s": (_ONE / 3600, _ONE / 3600),
+    "min": (_ONE / 60, _ONE / 60),
+    "h": (_ONE, _ONE),
+    "d": (_DAY_HOURS, _DAY_HOURS),
+    "wk": (Decimal(168), Decimal(168)),
+    "mo": (Decimal(28 * 24), Decimal(31 * 24)),
+    "a": (Decimal(365 * 24), Decimal(366 * 24)),
+}
+
+_MG_PLACES = Decimal("1e-15")
+
+
+def settled(value: Decimal, places: Decimal) -> Decimal:
+    """The value, or its nearest neighbour at ``places`` when it has more digits than that."""
+    nearest = value.quantize(places)
+    return value if nearest == value else nearest
+
+
+class _Untold(Exception):
+    """Why one instruction or quantity gives no dose."""
+
+    def __init__(self, *codes: str, unit: str | None = None) -> None:
+        super().__init__(*codes)
+        self.codes = codes
+        self.unit = unit
+
+    def reasons(self, drug: Drug) -> tuple[Reason, ...]:
+        about = drug.name
+        if self.unit is not None:
+            # Unit texts come from outside; what is not plain ASCII is shown by its code points.
+            written = self.unit.encode("ascii", "backslashreplace").decode() or "no unit"
+            about = f"{written}: {drug.name}"
+        return tuple(Reason(code, about) for code in self.codes)
+
+
+def _counted_in(drug: Drug) -> str:
+    """What the product is counted in: ``each``, ``mL``, ``patch`` or ``actuation``."""
+    counted = ""
+    for ingredient in drug.ingredients:
+        known = _STRENGTHS.get(ingredient.unit)
+        if known is None or ingredient.strength is None:
+            continue
+        if counted and known[0] != counted:
+            raise _Untold("strength-unknown")
+        counted = known[0]
+    if not counted:
+        raise _Untold("strength-unknown")
+    return counted
+
+
+def _mass_units(mg: Decimal, unit: str, drug: Drug) -> Decimal:
+    """Product units that hold so many milligrams. Of a combination, nobody can say which ingredient."""
+    if len(drug.ingredients) != 1:
+        raise _Untold("unit-ambiguous", unit=unit)
+    ingredient = drug.ingredients[0]
+    if not ingredient.strength:
+        raise _Untold("strength-unknown")
+    return mg / (ingredient.strength * _STRENGTHS[ingredient.unit][1])
+
+
+def _bare_is_safe(drug: Drug, counted: str) -> bool:
+    """Whether a number without a unit may be read as tablets or capsules: only if a reader who meant
+    milligrams is then over-, never under-estimated, which holds from 1 mg a unit upward."""
+    return (
+        counted == "each"
+        and any(word in drug.form for word in _SWALLOWED)
+        and all(
+            i.strength is not None and i.unit in _STRENGTHS and i.strength * _STRENGTHS[i.unit][1] >= 1
+            for i in drug.ingredients
+        )
+    )
+
+
+def _product_units(value: Decimal, unit: str, drug: Drug, counted: str) -> Decimal:
+    """An amount as a number of product units (tablets, mL, patches, actuations)."""
+    if unit == counted or (counted == "each" and unit in _COUNTED and unit in drug.form):
+        return value
+    if unit == "":
+        if _bare_is_safe(drug, counted):
+            return value
+        raise _Untold("unit-ambiguous", unit=unit)
+    if unit in _MASS:
+        if counted == "patch":
+            raise _Untold("unit-ambiguous", unit=unit)
+        return _mass_units(value * _MASS[unit], unit, drug)
+    if unit in _VOLUME and counted == "mL":
+        return value * _VOLUME[unit]
+    if unit in _RELEASE and counted == "patch":
+        return _mass_units(value * _RELEASE[unit], unit, drug)
+    if unit == "each" and counted == "patch":
+        return value
+    if unit in _COUNTED or unit in _VOLUME or unit in _RELEASE:
+        raise _Untold("unit-ambiguous", unit=unit)
+    raise _Untold("unit-unknown", unit=unit)
+
+
+# --- one instruction -------------------------------------------------------------------------------
+
+
+class _Use(NamedTuple):
+    """Product units: ``low`` to ``high`` acting in a day, ``spent_low`` to ``spent_high`` used up a day
+    on average. They differ for patches (worn for days) and for medicines not taken every day."""
+
+    low: Decimal
+    high: Decimal
+    spent_low: Decimal
+    spent_high: Decimal
+
+
+class _Times(NamedTuple):
+    """Doses a day: average ``low`` to ``high`` over the whole time, and on a day of use at most."""
+
+    low: Decimal
+    high: Decimal
+    on_a_day: Decimal
+
+
+def _times(instruction: DosageInstruction) -> _Times | None:
+    """How often; ``None`` when it is not stated."""
+    named = max(instruction.times_of_day, instruction.when)
+    frequency, most = instruction.frequency, instruction.frequency_max
+    if frequency is None and most is None:
+        if not named:
+            return None
+        low = high = Decimal(named)
+    else:
+        # Only a maximum: anything up to it. Named times beside a frequency: whichever is more, or less.
+        low = frequency if frequency is not None else _ZERO
+        high = most if most is not None else low
+        if named:
+            low, high = min(low, Decimal(named)), max(high, Decimal(named))
+        if instruction.period is None:
+            return None
+    if low > high or high <= 0:
+        raise _Untold("instruction-not-understood")
+    weekly = False
+    if instruction.period is not None:
+        hours = _HOURS.get(instruction.period_unit)
+        longest = instruction.period if instruction.period_max is None else instruction.period_max
+        if hours is None or not 0 < instruction.period <= longest:
+            raise _Untold("instruction-not-understood")
+        weekly = instruction.period * hours[0] >= _WEEK * _DAY_HOURS
+        if instruction.period_unit != "d" or longest != 1:
+            low = low * _DAY_HOURS / (longest * hours[1])
+            high = high * _DAY_HOURS / (instruction.period * hours[0])
+    return _on_named_days(low, high, instruction.days_of_week, weekly=weekly)
+
+
+def _on_named_days(low: Decimal, high: Decimal, days: int, *, weekly: bool) -> _Times:
+    """Spread over the days of the week that are named; on a day of use there is at least one dose."""
+    if 0 < days < _WEEK:
+        if not weekly:
+            return _Times(low * days / _WEEK, high * days / _WEEK, max(high, _ONE))
+        # "Three times a week, on Monday, Wednesday and Friday" names its days, it does not thin them out;
+        # "once a week, on Monday and Friday" may mean two.
+        high = max(high, Decimal(days) / _WEEK)
+        return _Times(low, high, max(high * _WEEK / days, _ONE))
+    return _Times(low, high, max(high, _ONE))
+
+
+def _amount_of(instruction: DosageInstruction) -> tuple[Decimal, Decimal] | None:
+    low, high = instruction.dose_low, instruction.dose_high
+    if low is None and high is None:
+        return None
+    if high is None:
+        high = low
+    if low is None:
+        low = _ZERO
+    if high is None or not 0 <= low <= high or high == 0:
+        raise _Untold("instruction-not-understood")
+    return low, high
+
+
+def _use_of(instruction: DosageInstruction, drug: Drug, counted: str) -> _Use:
+    """What one instruction comes to a day; raises ``_Untold``."""
+    if instruction.problems:
+        raise _Untold("instruction-not-understood")
+    wear = _wear_days(drug, counted)
+    cap = instruction.max_per_day
+    ceiling = None if cap is None else _product_units(cap.value, cap.unit, drug, counted)
+    if ceiling is not None and ceiling <= 0:
+        raise _Untold("instruction-not-understood")
+    amount = _amount_of(instruction)
+    if amount is None and instruction.rate_high is not None:
+        return _infused(instruction, drug, counted, ceiling)
+    times = _times(instruction)
+    if amount is None or times is None:
+        if ceiling is not None:
+            return _Use(_ZERO, ceiling * wear, _ZERO, ceiling)
+        raise _Untold(
+            *(["dose-missing"] if amount is None else []), *(["frequency-missing"] if times is None else [])
+        )
+    dose_high = _product_units(amount[1], instruction.dose_unit, drug, counted)
+    dose_low = (
+        dose_high
+        if amount[0] == amount[1]
+        else (_product_units(amount[0], instruction.dose_unit, drug, counted))
+    )
+    spent_high = dose_high * times.high
+    # One patch every 12 days is worn for 3 of them: a quarter on average, one while it is worn.
+    high = max(spent_high * wear, dose_high) if counted == "patch" else dose_high * times.on_a_day
+    if instruction.as_needed:
+        spent_low = low = _ZERO
+    else:
+        spent_low = dose_low * times.low
+        low = spent_low * wear
+    if ceiling is not None:
+        # A ceiling below one dose was stated for a longer time than a day: a day of use has the dose.
+        spent_high = min(spent_high, ceiling)
+        high = min(high, max(ceiling * wear, dose_high))
+        spent_low, low = min(spent_low, spent_high), min(low, high)
+    return _Use(low, high, spent_low, spent_high)
+
+
+def _infused(instruction: DosageInstruction, drug: Drug, counted: str, ceiling: Decimal | None) -> _Use:
+    """A rate runs all day; how long it runs is not stated, so this is the highest reading."""
+    low, high, hours = instruction.rate_low, instruction.rate_high, instruction.rate_hours
+    if high is None or hours is None or hours <= 0:
+        raise _Untold("frequency-missing")
+    if low is None:
+        low = _ZERO
+    if not 0 <= low <= high or high == 0:
+        raise _Untold("instruction-not-understood")
+    if instruction.as_needed:
+        low = _ZERO
+    units_low = _product_units(low * _DAY_HOURS, instruction.rate_unit, drug, counted) / hours
+    units_high = _product_units(high * _DAY_HOURS, instruction.rate_unit, drug, counted) / hours
+    if ceiling is not None:
+        units_low, units_high = min(units_low, ceiling), min(units_high, ceiling)
+    return _Use(units_low, units_high, units_low, units_high)
+
+
+def _wear_days(drug: Drug, counted: str) -> Decimal:
+    """For how many days one unit acts: 1, except for a patch."""
+    if counted != "patch":
+        return _ONE
+    if drug.wear_hours is None or drug.wear_hours <= 0:
+        raise _Untold("wear-time-missing")
+    return drug.wear_hours / _DAY_HOURS
+
+
+# --- all instructions of a prescription ------------------------------------------------------------
+
+
+def _steps(instructions: Sequence[DosageInstruction]) -> list[list[DosageInstruction]]:
+    """Instructions taken together, one list for each step of a taper."""
+    numbers = {i.sequence for i in instructions}
+    if len(numbers) == 1 or None in numbers:
+        return [list(instructions)]
+    steps = [
+        [i for i in instructions if i.sequence == n] for n in sorted(n for n in numbers if n is not None)
+    ]
+    if all(_duration(step) is not None for step in steps[:-1]):
+        return steps
+    return [list(instructions)]
+
+
+def _duration(step: Sequence[DosageInstruction]) -> Decimal | None:
+    """How long a step lasts: as long as the longest of what is taken together in it."""
+    longest = _ZERO
+    for instruction in step:
+        if instruction.duration_days is None or instruction.duration_days <= 0:
+            return None
+        longest = max(longest, instruction.duration_days)
+    return longest
+
+
+def _together(
+    step: Sequence[DosageInstruction], drug: Drug, counted: str
+) -> tuple[_Use | None, tuple[Reason, ...], tuple[Reason, ...]]:
+    """The sum of what is taken together; what could not be read; what was assumed."""
+    total: _Use | None = None
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+    for instruction in step:
+        try:
+            use = _use_of(instruction, drug, counted)
+        except _Untold as untold:
+            reasons += untold.reasons(drug)
+            continue
+        except ArithmeticError:
+            reasons += (Reason("instruction-not-understood", drug.name),)
+            continue
+        if instruction.dose_unit == "" and instruction.dose_high is not None:
+            notes += (Reason("unit-assumed", drug.name),)
+        if (
+            instruction.max_per_day is not None
+            and use.spent_low == 0
+            and not (
+                instruction.dose_high
+                and (instruction.frequency or instruction.times_of_day or instruction.when)
+            )
+        ):
+            notes += (Reason("ceiling-used", drug.name),)
+        total = use if total is None else _Use(*(a + b for a, b in zip(total, use, strict=True)))
+    return total, reasons, notes
+
+
+def _dose(
+    basis: Basis,
+    drug: Drug,
+    counted: str,
+    low: Decimal,
+    high: Decimal,
+    reasons: tuple[Reason, ...],
+    notes: tuple[Reason, ...],
+) -> DailyDose:
+    """Milligrams of each ingredient in so many product units."""
+    amounts = []
+    for ingredient in drug.ingredients:
+        known = _STRENGTHS.get(ingredient.unit)
+        if known is None or ingredient.strength is None:
+            reasons += (Reason("strength-unknown", ingredient.name),)
+            continue
+        mg = ingredient.strength * known[1]
+        if counted == "patch":
+            mg *= _DAY_HOURS
+        mg_high = settled(mg * high, _MG_PLACES)
+        mg_low = mg_high if low == high else settled(mg * low, _MG_PLACES)
+        amounts.append(IngredientDose(ingredient.name, ingredient.rxcui, mg_low, mg_high, ingredient.opioid))
+    low, high = settled(low, _MG_PLACES), settled(high, _MG_PLACES)
+    return DailyDose(basis, low, high, tuple(amounts), reasons, notes)
+
+
+def _unknown_drug(basis: Basis) -> DailyDose:
+    return DailyDose(basis, None, None, (), (Reason("drug-unknown", "the medicine is not in the catalogue"),))
+
+
+def signature_dose(instructions: Sequence[DosageInstruction], drug: Drug | None) -> DailyDose:
+    """The daily dose as written. Of a taper, the range spans its steps; see ``taper_steps`` for each."""
+    if drug is None:
+        return _unknown_drug(Basis.SIGNATURE)
+    if not instructions:
+        return DailyDose(
+            Basis.SIGNATURE,
+            None,
+            None,
+            (),
+            (Reason("dose-missing", drug.name), Reason("frequency-missing", drug.name)),
+        )
+    try:
+        counted = _counted_in(drug)
+    except _Untold as untold:
+        return DailyDose(Basis.SIGNATURE, None, None, (), untold.reasons(drug))
+    steps = [instructions] if len(instructions) == 1 else _steps(instructions)
+    lowest: Decimal | None = None
+    highest: Decimal | None = None
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+    for step in steps:
+        use, why, how = _together(step, drug, counted)
+        reasons += why
+        notes += how
+        if use is not None:
+            lowest = use.low if lowest is None else min(lowest, use.low)
+            highest = use.high if highest is None else max(highest, use.high)
+    if len(steps) == 1 and len({i.sequence for i in instructions}) > 1:
+        notes += (Reason("steps-added", drug.name),)
+    if lowest is None or highest is None:
+        return DailyDose(Basis.SIGNATURE, None, None, (), reasons, notes)
+    return _dose(Basis.SIGNATURE, drug, counted, lowest, highest, reasons, notes)
+
+
+def taper_steps(instructions: Sequence[DosageInstruction], drug: Drug | None) -> tuple[TaperStep, ...]:
+    """Each step of a prescription in order, with its own daily dose; one step when it is no taper."""
+    return tuple(
+        TaperStep(step[0].sequence, _duration(step), signature_dose(step, drug))
+        for step in (_steps(instructions) if instructions else [])
+    )
+
+
+def supply_dose(drug: Drug | None, quantity: Quantity | None, days_supply: Decimal | None) -> DailyDose:
+    """The daily dose as dispensed: quantity divided by days' supply."""
+    if drug is None:
+        return _unknown_drug(Basis.SUPPLY)
+    reasons: tuple[Reason, ...] = ()
+    if quantity is None:
+        reasons += (Reason("quantity-missing", drug.name),)
+    if days_supply is None:
+        reasons += (Reason("days-supply-missing", drug.name),)
+    if quantity is None or days_supply is None:
+        return DailyDose(Basis.SUPPLY, None, None, (), reasons)
+    try:
+        counted = _counted_in(drug)
+        wear = _wear_days(drug, counted)
+        units = _dispensed_units(quantity, drug, counted)
+        if days_supply <= 0:
+            raise _Untold("days-supply-missing")
+        a_day = units * wear / days_supply
+        return _dose(Basis.SUPPLY, drug, counted, a_day, a_day, (), ())
+    except _Untold as untold:
+        return DailyDose(Basis.SUPPLY, None, None, (), untold.reasons(drug))
+    except ArithmeticError:
+        return DailyDose(Basis.SUPPLY, None, None, (), (Reason("quantity-missing", drug.name),))
+
+
+def _dispensed_units(quantity: Quantity, drug: Drug, counted: str) -> Decimal:
+    """A dispensed quantity in product units. A bare number of a counted product counts it; a mass is
+    refused, for 240 g of a syrup are grams of the syrup."""
+    if quantity.unit in _MASS or quantity.unit in _RELEASE:
+        raise _Untold("unit-ambiguous", unit=quantity.unit)
+    if quantity.value <= 0:
+        raise _Untold("quantity-missing")
+    if quantity.unit == "" and counted in ("each", "patch"):
+        return quantity.value
+    return _product_units(quantity.value, quantity.unit, drug, counted)
+
+
+def doses(
+    drug: Drug | None,
+    dosage: Sequence[DosageInstruction],
+    quantity: Quantity | None,
+    days_supply: Decimal | None,
+) -> tuple[DailyDose, ...]:
+    """The daily dose by every road for which something is stated: signature first, then supply.
+
+    At least one; when nothing is stated, the answer is the signature's, with its reasons."""
+    found = []
+    stated = quantity is not None and days_supply is not None
+    if dosage or not stated:
+        found.append(signature_dose(dosage, drug))
+    if stated:
+        found.append(supply_dose(drug, quantity, days_supply))
+    return tuple(found)
+
+
+def gap(signature: DailyDose, supply: DailyDose, *, tolerance_percent: Decimal) -> DoseGap | None:
+    """How far the dispensed dose lies outside the written range; ``None`` within the tolerance, or when
+    either cannot be told."""
+    low, high, given = signature.units_low, signature.units_high, supply.units_high
+    if low is None or high is None or given is None or signature.reasons or supply.reasons:
+        return None
+    end = low if given < low else high
+    outside = abs(given - end)
+    if low <= given <= high or outside * 100 <= tolerance_percent * end:
+        return None
+    return DoseGap(low, high, given, outside * 100 / end if end else None)
+
+
+def expected_days_range(
+    drug: Drug | None, dosage: Sequence[DosageInstruction], quantity: Quantity | None
+) -> tuple[Decimal, Decimal | None] | None:
+    """How many days a quantity lasts by the signature, from the highest use to the lowest.
+
+    ``None`` when it cannot be told; the high end is ``None`` when the lowest use is none at all. The last
+    step is taken to go on until the quantity is used up: what is left over is still in the house.
+    """
+    if drug is None or quantity is None or not dosage:
+        return None
+    try:
+        counted = _counted_in(drug)
+        units = _dispensed_units(quantity, drug, counted)
+    except (_Untold, ArithmeticError):
+        return None
+    steps = []
+    for step in _steps(dosage):
+        use, reasons, _ = _together(step, drug, counted)
+        if use is None or reasons:
+            return None
+        steps.append((_duration(step), use))
+    shortest = _lasts(units, [(days, use.spent_high) for days, use in steps])
+    longest = _lasts(units, [(days, use.spent_low) for days, use in steps])
+    return None if shortest is None else (shortest, longest)
+
+
+def _lasts(units: Decimal, steps: Sequence[tuple[Decimal | None, Decimal]]) -> Decimal | None:
+    """Days until the units are used up; ``None`` when they never are."""
+    days = _ZERO
+    for duration, spent in steps[:-1]:
+        if duration is None or spent * duration >= units:
+            return settled(days + units / spent, _MG_PLACES) if spent else None
+        units -= spent * duration
+        days += duration
+    spent = steps[-1][1]
+    return settled(days + units / spent, _MG_PLACES) if spent else None
+
+
+def expected_days(
+    drug: Drug | None, dosage: Sequence[DosageInstruction], quantity: Quantity | None
+) -> Decimal | None:
+    """How many days a quantity lasts at the highest use that the signature allows."""
+    implied = expected_days_range(drug, dosage, quantity)
+    return None if implied is None else implied[0]
+
+
+#: The RxNorm ingredient code of acetaminophen, the one non-opioid ingredient that is added up by name.
+ACETAMINOPHEN = "161"
+
+
+@dataclass(frozen=True, slots=True)
+class IngredientTotal:
+    """Milligrams a day of one ingredient over several medicines. Not ``complete``: at least so much."""
+
+    mg_low: Decimal
+    mg_high: Decimal
+    complete: bool
+    reasons: tuple[Reason, ...] = ()
+
+
+def daily_acetaminophen(taken: Iterable[tuple[Drug | None, DailyDose]]) -> IngredientTotal:
+    """Acetaminophen a day over all medicines, combination products included."""
+    low = high = _ZERO
+    reasons: tuple[Reason, ...] = ()
+    for drug, dose in taken:
+        if drug is not None and all(i.rxcui != ACETAMINOPHEN for i in drug.ingredients):
+            continue
+        reasons += tuple(
+            r
+            for r in dose.reasons
+            if drug is None or r.code != "strength-unknown" or r.about == "acetaminophen"
+        )
+        for amount in dose.amounts:
+            if amount.rxcui == ACETAMINOPHEN:
+                low += amount.mg_low
+                high += amount.mg_high
+    return IngredientTotal(settled(low, _MG_PLACES), settled(high, _MG_PLACES), not reasons, reasons)
