@@ -1,0 +1,65 @@
+"""``policies/`` and ``reference/`` read into one frozen Library, or a message that its author can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
+from stewardship.declarations.factors import read_factor_sets
+from stewardship.declarations.places import POLICIES, REFERENCE
+from stewardship.declarations.policies import References, read_phase_bounds, read_policies, read_tolerances
+from stewardship.domain.codes import CodeSets
+from stewardship.domain.drugs import Catalogue
+from stewardship.domain.mme import FactorSet
+from stewardship.domain.policy import ExemptionRule, Policy, in_force
+
+
+@dataclass(frozen=True)
+class Library:
+    """Everything that is declared: drugs, code sets, factor sets, exemptions and all policy versions."""
+
+    catalogue: Catalogue
+    code_sets: CodeSets
+    factor_sets: Mapping[str, FactorSet]
+    exemptions: Mapping[str, ExemptionRule]
+    policies: tuple[Policy, ...]
+
+    def in_force(self, on: date) -> tuple[Policy, ...]:
+        """The policies in force on a day (the answer is kept, since every order asks it)."""
+        return self._in_force(on)
+
+    def policy(self, policy_id: str, version: int) -> Policy | None:
+        """One version of one policy, published or not."""
+        return self._versions.get((policy_id, version))
+
+    def __post_init__(self) -> None:
+        versions = {(p.id, p.version): p for p in self.policies}
+        object.__setattr__(self, "_versions", versions)
+        object.__setattr__(self, "_in_force", lru_cache(maxsize=64)(lambda on: in_force(self.policies, on)))
+
+    _versions: Mapping[tuple[str, int], Policy]
+    _in_force: Callable[[date], tuple[Policy, ...]]
+
+
+def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None) -> Library:
+    """Read every declaration; raises ``DeclarationError`` naming file, place and what to write instead."""
+    reference = reference_dir or REFERENCE
+    factor_sets = read_factor_sets(reference)
+    exemptions = read_exemptions(reference)
+    references = References(
+        factor_sets=factor_sets,
+        exemptions=exemptions,
+        tolerances=read_tolerances(reference),
+        phase_bounds=read_phase_bounds(reference),
+    )
+    return Library(
+        catalogue=read_catalogue(reference),
+        code_sets=read_code_sets(reference),
+        factor_sets=factor_sets,
+        exemptions=exemptions,
+        policies=read_policies(policies_dir or POLICIES, references),
+    )

@@ -1,0 +1,210 @@
+"""Supplies -> exposures -> days covered: who has what on which day, and what cannot be told about it.
+
+A prescription and the dispensings that fill it are one exposure; identical prescriptions are as many
+as there are. Supply of the same opioid that overlaps is taken one after the other (carry-over), supply
+of different opioids side by side. Days are calendar days; the first day of supply counts as day one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import ROUND_CEILING, Decimal
+from enum import StrEnum
+
+from stewardship.domain.dosage import expected_days
+from stewardship.domain.drugs import Drug, DrugClass
+from stewardship.domain.orders import Order, Supply, SupplyKind
+
+DAY = timedelta(days=1)
+
+
+class Covered(StrEnum):
+    """Whether an exposure reaches a day. ``MAYBE`` when its length is not on record."""
+
+    YES = "yes"
+    NO = "no"
+    MAYBE = "maybe"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """One stretch of a drug being available to the patient.
+
+    ``days`` is ``None`` when neither a days' supply nor quantity and dose say how long it lasts.
+    ``stopped_on`` is the first day on which it is known not to be taken any more.
+    """
+
+    supply: Supply
+    start: date
+    days: int | None
+    stopped_on: date | None = None
+
+    @property
+    def drug(self) -> Drug | None:
+        """The recognised product, if any."""
+        return self.supply.drug
+
+    @property
+    def last(self) -> date | None:
+        """The last day covered; ``None`` when not told. The first day of supply is day one."""
+        if self.days is None:
+            return None
+        last = self.start + (self.days - 1) * DAY
+        return min(last, self.stopped_on - DAY) if self.stopped_on else last
+
+    def reaches(self, first: date, until: date, *, unknown_days: int) -> Covered:
+        """Whether any day from ``first`` to ``until`` is covered. An exposure of unknown length may
+        last ``unknown_days`` at most (a policy parameter with its source)."""
+        if self.start > until or (self.stopped_on is not None and self.stopped_on <= first):
+            return Covered.NO
+        if self.days is not None:
+            last = self.last
+            return Covered.YES if last is not None and last >= first else Covered.NO
+        if self.start >= first:
+            return Covered.YES  # it began within the window, however long it lasted
+        return Covered.MAYBE if self.start + (unknown_days - 1) * DAY >= first else Covered.NO
+
+
+def days_of(drug: Drug | None, supply: Supply | Order) -> int | None:
+    """How many days a supply lasts: the longer of what it states and what its quantity yields when it
+    is used up at the highest dose of its instructions. ``None`` when neither is known."""
+    stated = supply.days_supply
+    if drug is not None and supply.quantity is not None and supply.dosage:
+        shortest = expected_days(drug, supply.dosage, supply.quantity)
+        if shortest is not None and (stated is None or shortest > stated):
+            stated = shortest
+    if stated is None or stated <= 0:
+        return None
+    return int(stated.to_integral_value(ROUND_CEILING))
+
+
+def exposures(supplies: Iterable[Supply], *, as_of: date) -> tuple[Exposure, ...]:
+    """Merge each prescription with its dispensings, and date what remains.
+
+    A dispensing fills the prescription it names; one that names none fills the latest earlier
+    prescription of the same product that still has a fill to give (its refills and the first). What has
+    no start date is left out here and is reported by ``undated``.
+    """
+    dated = [s for s in supplies if s.start_on is not None]
+    fills = [s for s in dated if s.kind is SupplyKind.DISPENSING]
+    written = [s for s in dated if s.kind is not SupplyKind.DISPENSING]
+    filled = _filled(written, fills) if fills and written else frozenset()
+    kept = fills + [s for s in written if s.id not in filled]
+    made = [_exposure(s, as_of) for s in kept]
+    made.sort(key=lambda e: (e.start, e.supply.id))
+    return tuple(made)
+
+
+def undated(supplies: Iterable[Supply]) -> tuple[Supply, ...]:
+    """Supplies without a start date: known to exist, impossible to place."""
+    return tuple(s for s in supplies if s.start_on is None)
+
+
+def _filled(written: Sequence[Supply], fills: Sequence[Supply]) -> frozenset[str]:
+    """The ids of prescriptions that have at least one of the dispensings."""
+    named = {s.prescription for s in fills if s.prescription}
+    filled = {s.id for s in written if s.id in named or (s.prescription and s.prescription in named)}
+    known = {key for s in written for key in (s.id, s.prescription) if key}
+    left = {s.id: 1 + (s.refills or 0) for s in written if s.id not in filled}
+    latest_first = sorted((s for s in written if s.id in left), key=lambda s: s.start_on or date.min)[::-1]
+    for fill in sorted(fills, key=lambda s: s.start_on or date.min):
+        if fill.prescription and fill.prescription in known:
+            continue
+        for script in latest_first:
+            if left[script.id] and _starts(script) <= _starts(fill) and _same_product(script, fill):
+                left[script.id] -= 1
+                filled.add(script.id)
+                break
+    return frozenset(filled)
+
+
+def _starts(supply: Supply) -> date:
+    return supply.start_on or date.min
+
+
+def _same_product(one: Supply, other: Supply) -> bool:
+    if one.drug is None or other.drug is None:
+        mine = {(c.system, c.code) for c in one.medication.codings}
+        return any((c.system, c.code) in mine for c in other.medication.codings)
+    return same_strength(one.drug, other.drug) and one.drug.release is other.drug.release
+
+
+def same_strength(one: Drug, other: Drug) -> bool:
+    """Same opioid ingredients in the same strengths (brand and generic are the same; for products
+    without an opioid, all ingredients count)."""
+    return _strengths(one) == _strengths(other)
+
+
+def _strengths(drug: Drug) -> frozenset[tuple[str, Decimal | None, str]]:
+    counted = drug.opioids or drug.ingredients
+    return frozenset((i.rxcui or i.name, i.strength, i.unit) for i in counted)
+
+
+def _exposure(supply: Supply, as_of: date) -> Exposure:
+    assert supply.start_on is not None  # noqa: S101 - the caller keeps dated supplies only
+    stopped = supply.ended_on
+    if stopped is None and supply.status == "stopped":
+        # Stopped, nobody wrote when: it is not being taken now, and may have been until yesterday.
+        stopped = max(as_of, supply.start_on)
+    return Exposure(supply, supply.start_on, days_of(supply.drug, supply), stopped)
+
+
+# --- days ------------------------------------------------------------------------------------------
+
+Span = tuple[int, int]  # ordinals of the first and the last day, both included
+
+
+def spans(taken: Iterable[Exposure]) -> list[Span]:
+    """Days covered, as disjoint spans in order, with carry-over within an ingredient.
+
+    Exposures of unknown length count as the one day on which they certainly began.
+    """
+    by_ingredient: dict[frozenset[str], int] = {}
+    found: list[Span] = []
+    for exposure in sorted(taken, key=lambda e: e.start):
+        drug = exposure.drug
+        key = frozenset(i.rxcui or i.name for i in drug.opioids) if drug else frozenset({exposure.supply.id})
+        first = max(exposure.start.toordinal(), by_ingredient.get(key, 0) + 1)
+        length = 1 if exposure.days is None else exposure.days
+        if exposure.stopped_on is not None:
+            length = min(length, (exposure.stopped_on - exposure.start).days)
+        if length < 1:
+            continue
+        last = first + length - 1
+        by_ingredient[key] = last
+        found.append((first, last))
+    return union(found)
+
+
+def union(parts: Iterable[Span]) -> list[Span]:
+    """The same days as disjoint spans, in order."""
+    merged: list[Span] = []
+    for first, last in sorted(parts):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def days_within(parts: Iterable[Span], first: int, last: int) -> int:
+    """How many of the days lie between two ordinals, both included."""
+    return sum(max(0, min(b, last) - max(a, first) + 1) for a, b in parts)
+
+
+def most_days_in_window(parts: Sequence[Span], window: int, *, touching: Span) -> int:
+    """The most days covered in any ``window`` consecutive days that share a day with ``touching``.
+
+    The count is greatest for a window that begins where a span begins or ends where one ends, or for
+    the earliest or latest window that still touches.
+    """
+    earliest, latest = touching[0] - window + 1, touching[1]
+    starts = {a for a, _ in parts} | {b - window + 1 for _, b in parts} | {earliest, latest}
+    return max(days_within(parts, s, s + window - 1) for s in starts if earliest <= s <= latest)
+
+
+def is_of(exposure: Exposure, drug_class: DrugClass) -> bool:
+    """Whether the exposure is to a recognised product of the class."""
+    return exposure.drug is not None and drug_class in exposure.drug.classes

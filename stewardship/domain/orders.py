@@ -1,0 +1,150 @@
+"""What a prescriber is about to sign, and what a patient was prescribed or dispensed before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from stewardship.domain.codes import Coding
+from stewardship.domain.dosage import DosageInstruction, Quantity
+from stewardship.domain.drugs import Drug, Medication
+
+
+class Phase(StrEnum):
+    """Phase of pain by the CDC 2022 guideline: acute < 1 month, subacute 1 to 3 months, chronic > 3."""
+
+    ACUTE = "acute"
+    SUBACUTE = "subacute"
+    CHRONIC = "chronic"
+    UNKNOWN = "unknown"
+
+
+class Setting(StrEnum):
+    """Where the medicine will be taken."""
+
+    OUTPATIENT = "outpatient"
+    DISCHARGE = "discharge"
+    INPATIENT = "inpatient"
+    UNKNOWN = "unknown"
+
+
+class Loss(StrEnum):
+    """Why an order replaces an earlier prescription."""
+
+    LOST = "lost"
+    STOLEN = "stolen"
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pain:
+    """What the order is for. ``onset`` is when the pain began; ``reasons`` are its coded indications,
+    ``reason_sets`` the code sets that those codes are in."""
+
+    phase: Phase = Phase.UNKNOWN
+    onset: date | None = None
+    reasons: tuple[Coding, ...] = ()
+    reason_sets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseBounds:
+    """Days since onset that part the phases (``reference/pain.toml``): acute below ``subacute_from``,
+    chronic above ``subacute_until``."""
+
+    subacute_from: int
+    subacute_until: int
+
+
+def phase_on(pain: Pain, day: date, bounds: PhaseBounds) -> Phase:
+    """The phase as stated; else counted from a known onset to the day; else unknown, never guessed."""
+    if pain.phase is not Phase.UNKNOWN or pain.onset is None or pain.onset > day:
+        return pain.phase
+    days = (day - pain.onset).days
+    if days < bounds.subacute_from:
+        return Phase.ACUTE
+    return Phase.SUBACUTE if days <= bounds.subacute_until else Phase.CHRONIC
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """The order makes good an earlier prescription that was lost, stolen or destroyed."""
+
+    loss: Loss
+    prescription: str = ""
+    reported_on: date | None = None
+    police_report: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One medication order, as a draft. ``None`` always means: not stated.
+
+    ``drug`` is ``None`` when no code of ``medication`` is in the catalogue. ``days_supply`` is what the
+    order states (expectedSupplyDuration); ``refills`` are fills beyond the first. ``start_on`` is the
+    first day it may be filled, ``written_on`` the date of issue. ``prescriber`` is an id, not a name.
+    """
+
+    id: str
+    patient_id: str
+    medication: Medication
+    drug: Drug | None
+    written_on: date
+    start_on: date | None = None
+    dosage: tuple[DosageInstruction, ...] = ()
+    quantity: Quantity | None = None
+    days_supply: Decimal | None = None
+    refills: int | None = None
+    pain: Pain = field(default_factory=Pain)
+    setting: Setting = Setting.UNKNOWN
+    replaces: Replacement | None = None
+    prescriber: str = ""
+    selected: bool = True
+
+    @property
+    def starts_on(self) -> date:
+        """The first day of supply: the earliest fill date if one is written, else the date of issue."""
+        return self.start_on or self.written_on
+
+
+class SupplyKind(StrEnum):
+    """Where a supply is known from; a dispensing is the strongest evidence."""
+
+    DISPENSING = "dispensing"
+    PRESCRIPTION = "prescription"
+    STATEMENT = "statement"
+    DRAFT = "draft"  # another order in the same signing, not yet signed
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """One prescription, dispensing or statement in the patient's history. ``None`` means: not stated.
+
+    ``status`` is ``active``, ``completed``, ``stopped`` or ``unknown`` (cancelled, entered-in-error and
+    draft records are not supplies and are left out by the reader). ``prescription`` links a dispensing
+    to the prescription it fills (the same text on both), ``fill`` is 0 for the first fill.
+    ``ended_on`` is when it was stopped, if a date is on record.
+    """
+
+    id: str
+    kind: SupplyKind
+    medication: Medication
+    drug: Drug | None
+    start_on: date | None
+    dosage: tuple[DosageInstruction, ...] = ()
+    quantity: Quantity | None = None
+    days_supply: Decimal | None = None
+    refills: int | None = None
+    fill: int | None = None
+    status: str = "unknown"
+    ended_on: date | None = None
+    prescription: str = ""
+    prescriber: str = ""
+    pharmacy: str = ""
+    replaces: Replacement | None = None
+    setting: Setting = Setting.UNKNOWN
+    reasons: tuple[Coding, ...] = ()
+    reason_sets: frozenset[str] = frozenset()
+    treatment_type: str = ""

@@ -1,0 +1,516 @@
+"""A policy, what it finds in one order, and the decision that all policies make together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from stewardship.domain.chart import Chart, Condition
+from stewardship.domain.codes import Coding
+from stewardship.domain.drugs import DrugClass
+from stewardship.domain.orders import Order, Phase, PhaseBounds, Setting, phase_on
+
+FactValue: TypeAlias = (
+    "str | int | bool | Decimal | date | tuple[FactValue, ...] | Mapping[str, FactValue] | None"
+)
+Facts: TypeAlias = Mapping[str, FactValue]
+
+
+class Enforcement(StrEnum):
+    """What a finding does to the order; see ``softened`` for a finding that cannot tell."""
+
+    SILENT = "silent"
+    INFORM = "inform"
+    SOFT_STOP = "soft-stop"
+    HARD_STOP = "hard-stop"
+
+    @property
+    def softened(self) -> Enforcement:
+        """One step less than this, but never silent unless it was: missing data builds no wall."""
+        return _SOFTENED[self]
+
+
+_SOFTENED = {
+    Enforcement.SILENT: Enforcement.SILENT,
+    Enforcement.INFORM: Enforcement.INFORM,
+    Enforcement.SOFT_STOP: Enforcement.INFORM,
+    Enforcement.HARD_STOP: Enforcement.SOFT_STOP,
+}
+
+
+class Severity(StrEnum):
+    """How loud the card is, not what happens."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Force(StrEnum):
+    """What stands behind a policy."""
+
+    LAW = "law"
+    INSTITUTION = "institution"
+    GUIDELINE = "guideline"
+
+
+class Outcome(StrEnum):
+    """What a policy found."""
+
+    PASS = "pass"  # noqa: S105 - an outcome, not a secret
+    BREACH = "breach"
+    EXEMPT = "exempt"
+    NOT_APPLICABLE = "not-applicable"
+    CANNOT_TELL = "cannot-tell"
+
+
+# --- what a rule answers -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The rule holds; the facts say why."""
+
+    facts: Facts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """The rule does not hold. A ``notice`` is the policy's lesser degree: it informs, whatever the
+    policy's enforcement (a course of more than three days under a limit of seven)."""
+
+    facts: Facts = field(default_factory=dict)
+    notice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CannotTell:
+    """A fact is missing; ``missing`` names it (``order.days_supply``), ``facts`` holds what is known."""
+
+    missing: tuple[str, ...]
+    facts: Facts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplicable:
+    """The rule has nothing to say about this order; ``because`` is for people."""
+
+    because: str
+
+
+Answer = Met | Breach | CannotTell | NotApplicable
+
+
+class Rule(Protocol):
+    """A kind of rule with its parameters; the annotated fields are the parameter schema."""
+
+    def check(self, order: Order | None, chart: Chart) -> Answer:
+        """Judge one order (``None`` when only the chart is looked at) by the facts given."""
+        ...
+
+
+# --- what a policy is ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a policy comes from."""
+
+    title: str
+    publisher: str
+    date: date
+    url: str
+    force: Force
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Who wrote and approved it, and by when it has to be looked at again. Functions, not people."""
+
+    author: str
+    approver: str
+    review_by: date
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideReason:
+    """A coded reason with which a prescriber may override, in the card's words."""
+
+    code: str
+    display: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionPath:
+    """How a hard stop may be lifted: this many other people, at least one of each ``including`` role,
+    all of them of ``roles``; ``requires_note`` asks for a note of that title from the requester."""
+
+    countersignatures: int
+    roles: tuple[str, ...]
+    including: tuple[str, ...] = ()
+    requires_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The words: ``{fact}`` stands for a fact. ``notice`` words are for the lesser degree."""
+
+    summary: str
+    detail: str
+    next_step: str
+    topic: str = ""
+    notice_summary: str = ""
+    notice_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExemptionRule:
+    """What counts as evidence for one kind of exemption, and for how long (``reference/exemptions``).
+
+    A condition in ``condition_sets`` counts while active (not resolved, not merely old) and, when
+    ``condition_days`` is set, only if recorded within that many days; procedures, encounters and
+    order indications in their sets count within ``procedure_days``.
+    """
+
+    kind: str
+    title: str
+    condition_sets: frozenset[str] = frozenset()
+    condition_days: int | None = None
+    procedure_sets: frozenset[str] = frozenset()
+    procedure_days: int | None = None
+    reason_sets: frozenset[str] = frozenset()
+    treatment_types: frozenset[str] = frozenset()
+    drug_classes: frozenset[DrugClass] = frozenset()
+
+
+class Moment(StrEnum):
+    """When a policy is asked: about an order, or about a patient whose chart is opened."""
+
+    ORDER = "order"
+    CHART = "chart"
+
+
+@dataclass(frozen=True, slots=True)
+class AppliesTo:
+    """Which orders a policy speaks of. Empty tuples mean: all. ``drug_classes`` are any-of."""
+
+    drug_classes: tuple[DrugClass, ...] = (DrugClass.OPIOID_ANALGESIC,)
+    settings: tuple[Setting, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    moments: tuple[Moment, ...] = (Moment.ORDER,)
+    min_age: int | None = None
+    exemptions: tuple[ExemptionRule, ...] = ()
+    phase_bounds: PhaseBounds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One version of one policy, as read from its file. ``sha256`` is the hash of the file's bytes;
+    ``published`` whether that hash is in ``published.lock``."""
+
+    id: str
+    version: int
+    title: str
+    effective_from: date
+    effective_until: date | None
+    jurisdiction: str
+    enforcement: Enforcement
+    severity: Severity
+    rationale: str
+    limitations: str
+    source: Source
+    review: Review
+    applies_to: AppliesTo
+    kind: str
+    rule: Rule
+    card: Card
+    overrides: tuple[OverrideReason, ...] = ()
+    exception: ExceptionPath | None = None
+    sha256: str = ""
+    published: bool = False
+
+
+# --- what comes out -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one policy says about one order.
+
+    ``enforcement`` is as applied: the policy's own for a breach, ``inform`` for a notice, softened for
+    cannot-tell, ``silent`` otherwise. ``missing`` names the facts that were not there. ``evidence`` says
+    on what an exemption stands. ``summary``, ``detail`` and ``next_step`` are the card's words.
+    """
+
+    policy: str
+    version: int
+    outcome: Outcome
+    enforcement: Enforcement
+    severity: Severity
+    summary: str = ""
+    detail: str = ""
+    next_step: str = ""
+    topic: str = ""
+    facts: Facts = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    evidence: str = ""
+
+
+class Disposition(StrEnum):
+    """What may happen to the order now: the strongest enforcement among its open findings."""
+
+    CLEAR = "clear"  # nothing was found; every policy that applies could be checked
+    ADVISED = "advised"  # something to know, nothing to do before signing
+    NEEDS_REASON = "needs-reason"  # a soft stop: a coded reason, or a change
+    BLOCKED = "blocked"  # a hard stop: a change, or the policy's exception path
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """All findings about one order, in the order of the policies' ids."""
+
+    order_id: str | None
+    as_of: datetime
+    findings: tuple[Finding, ...]
+
+    @property
+    def disposition(self) -> Disposition:
+        """The strongest thing any finding asks for."""
+        applied = {f.enforcement for f in self.findings}
+        if Enforcement.HARD_STOP in applied:
+            return Disposition.BLOCKED
+        if Enforcement.SOFT_STOP in applied:
+            return Disposition.NEEDS_REASON
+        if Enforcement.INFORM in applied:
+            return Disposition.ADVISED
+        return Disposition.CLEAR
+
+
+def in_force(policies: Iterable[Policy], on: date) -> tuple[Policy, ...]:
+    """The policies in force on a day, by id: of each the highest published version already effective,
+    unless that version has ended (then none: an ended policy does not fall back to an older text)."""
+    newest: dict[str, Policy] = {}
+    for policy in policies:
+        if not policy.published or policy.effective_from > on:
+            continue
+        known = newest.get(policy.id)
+        if known is None or policy.version > known.version:
+            newest[policy.id] = policy
+    effective = (newest[key] for key in sorted(newest))
+    return tuple(p for p in effective if p.effective_until is None or p.effective_until >= on)
+
+
+def decide(policies: Iterable[Policy], order: Order | None, chart: Chart) -> Decision:
+    """Ask every policy about the order, or about the chart alone; the one function that all faces call.
+
+    Every policy given is in the answer, also those that passed, were exempt or did not apply.
+    """
+    findings = tuple(_find(policy, order, chart) for policy in policies)
+    return Decision(order.id if order else None, chart.as_of, findings)
+
+
+def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
+    applies = policy.applies_to
+    answer = _set_aside(applies, order, chart) or policy.rule.check(order, chart)
+    if isinstance(answer, NotApplicable):
+        return _quiet(policy, Outcome.NOT_APPLICABLE, summary=answer.because)
+    if applies.phases and order is not None:
+        answer = replace(answer, facts={**answer.facts, "phase": _phase(applies, order).value})
+    if isinstance(answer, Met):
+        return _quiet(policy, Outcome.PASS, facts=answer.facts)
+    for exemption in applies.exemptions:
+        evidence = exempt_by(exemption, order, chart)
+        if evidence:
+            facts = {**answer.facts, "exemption": exemption.kind}
+            return _quiet(policy, Outcome.EXEMPT, summary=exemption.title, facts=facts, evidence=evidence)
+    if isinstance(answer, CannotTell):
+        return _cannot_tell(policy, answer)
+    return _breach(policy, answer)
+
+
+def _set_aside(applies: AppliesTo, order: Order | None, chart: Chart) -> Answer | None:
+    """Why a policy has nothing to say, or cannot know whether it has; ``None`` when it speaks."""
+    if order is None:
+        return None if Moment.CHART in applies.moments else _NO_ORDER
+    if Moment.ORDER not in applies.moments:
+        return _NOT_AT_ORDER
+    if order.drug is None:
+        return CannotTell(("order.drug",), {"medicine": order.medication.label})
+    if applies.drug_classes and order.drug.classes.isdisjoint(applies.drug_classes):
+        return _OTHER_DRUG
+    if applies.settings and order.setting is not Setting.UNKNOWN and order.setting not in applies.settings:
+        return NotApplicable(f"not for orders in the {order.setting} setting")
+    if applies.phases and _phase(applies, order) not in applies.phases:
+        return NotApplicable(f"not for {_phase(applies, order)} pain")
+    born = chart.patient.birth_date
+    if applies.min_age is not None and born is not None and age_on(born, order.written_on) < applies.min_age:
+        return NotApplicable(f"for patients of {applies.min_age} years and older")
+    return None
+
+
+_NO_ORDER = NotApplicable("asked about an order only")
+_NOT_AT_ORDER = NotApplicable("asked when a chart is opened only")
+_OTHER_DRUG = NotApplicable("the ordered product is not of a class that this policy is about")
+
+
+def _phase(applies: AppliesTo, order: Order) -> Phase:
+    if applies.phase_bounds is None:
+        return order.pain.phase
+    return phase_on(order.pain, order.written_on, applies.phase_bounds)
+
+
+def age_on(birth_date: date, day: date) -> int:
+    """Completed years of age."""
+    return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))
+
+
+def exempt_by(rule: ExemptionRule, order: Order | None, chart: Chart) -> str:
+    """The evidence on which the exemption stands, with its date; empty when there is none."""
+    if order is not None and not rule.reason_sets.isdisjoint(order.pain.reason_sets):
+        return "indication of the order"
+    for condition in chart.conditions:
+        if rule.condition_sets.isdisjoint(condition.sets) or not _stands(condition, rule, chart.today):
+            continue
+        recorded = condition.recorded_on or condition.onset
+        return f"condition {_code(condition.codings)}" + (f" of {recorded:%d %b %Y}" if recorded else "")
+    events = [("procedure", p.codings, p.sets, p.on) for p in chart.procedures if p.done]
+    events += [("encounter", e.codings, e.sets, e.from_on) for e in chart.encounters]
+    for name, codings, sets, day in events:
+        if not rule.procedure_sets.isdisjoint(sets) and _within(day, rule.procedure_days, chart.today):
+            return f"{name} {_code(codings)} of {day:%d %b %Y}"
+    if rule.treatment_types or rule.drug_classes:
+        return _supply_evidence(rule, chart)
+    return ""
+
+
+def _stands(condition: Condition, rule: ExemptionRule, today: date) -> bool:
+    """Resolved or refuted conditions exempt nobody; one of unstated status only while it is recent."""
+    if condition.active is False or (condition.abated_on is not None and condition.abated_on <= today):
+        return False
+    recorded = condition.recorded_on or condition.onset
+    if rule.condition_days is None:
+        return condition.active is True
+    return _within(recorded, rule.condition_days, today)
+
+
+def _within(day: date | None, days: int | None, today: date) -> bool:
+    return day is not None and day <= today and (days is None or (today - day).days <= days)
+
+
+def _supply_evidence(rule: ExemptionRule, chart: Chart) -> str:
+    for exposure in chart.exposures:
+        supply = exposure.supply
+        current = exposure.stopped_on is None and exposure.last is not None and exposure.last >= chart.today
+        if current and supply.treatment_type in rule.treatment_types and supply.treatment_type:
+            return f"treatment type {supply.treatment_type} reported with supply of {exposure.start:%d %b %Y}"
+        if current and exposure.drug and not rule.drug_classes.isdisjoint(exposure.drug.classes):
+            return f"{exposure.drug.name} supplied {exposure.start:%d %b %Y}"
+    return ""
+
+
+def _code(codings: tuple[Coding, ...]) -> str:
+    return f"{codings[0].system} {codings[0].code}" if codings else "without a code"
+
+
+# --- findings in words ---------------------------------------------------------------------------
+
+
+def _quiet(
+    policy: Policy, outcome: Outcome, *, summary: str = "", facts: Facts | None = None, evidence: str = ""
+) -> Finding:
+    return Finding(
+        policy=policy.id,
+        version=policy.version,
+        outcome=outcome,
+        enforcement=Enforcement.SILENT,
+        severity=Severity.INFO,
+        summary=summary,
+        topic=policy.card.topic,
+        facts=facts or {},
+        evidence=evidence,
+    )
+
+
+def _breach(policy: Policy, breach: Breach) -> Finding:
+    card = policy.card
+    notice = breach.notice
+    enforcement = policy.enforcement
+    if notice and enforcement is not Enforcement.SILENT:
+        enforcement = Enforcement.INFORM
+    return Finding(
+        policy=policy.id,
+        version=policy.version,
+        outcome=Outcome.BREACH,
+        enforcement=enforcement,
+        severity=Severity.INFO if notice else policy.severity,
+        summary=in_words(card.notice_summary if notice else card.summary, breach.facts),
+        detail=in_words(card.notice_detail if notice else card.detail, breach.facts),
+        next_step="" if notice else in_words(card.next_step, breach.facts),
+        topic=card.topic,
+        facts=breach.facts,
+    )
+
+
+def _cannot_tell(policy: Policy, answer: CannotTell) -> Finding:
+    wanted = ", ".join(NAMES_OF_FACTS.get(m, m) for m in answer.missing)
+    severity = Severity.INFO if policy.severity is Severity.INFO else Severity.WARNING
+    return Finding(
+        policy=policy.id,
+        version=policy.version,
+        outcome=Outcome.CANNOT_TELL,
+        enforcement=policy.enforcement.softened,
+        severity=severity,
+        summary=f"{policy.title}: not checked, {wanted} not known",
+        detail=f"This policy could not be checked because {wanted} could not be told.",
+        next_step=f"State {wanted}, or have a pharmacist look at the order.",
+        topic=policy.card.topic,
+        facts=answer.facts,
+        missing=answer.missing,
+    )
+
+
+NAMES_OF_FACTS = {
+    "order.drug": "the ordered medicine",
+    "order.days_supply": "the days' supply of the order",
+    "order.schedule": "the DEA schedule of the medicine",
+    "order.pain.phase": "the phase of pain",
+    "order.refills": "the number of refills",
+    "history": "the medication history",
+    "history.days_supply": "the days' supply of an earlier prescription",
+    "history.drug": "a medicine in the history",
+}
+
+
+class _Words(dict[str, str]):
+    """Facts as a person writes them, for ``str.format_map``."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__((name, said(value)) for name, value in facts.items())
+
+    def __missing__(self, name: str) -> str:
+        """Left as it stands, never an error before a patient; a policy file's own tests refuse it."""
+        return f"{{{name}}}"
+
+
+def in_words(template: str, facts: Facts) -> str:
+    """A card's text with ``{fact}`` filled in."""
+    return template.format_map(_Words(facts)) if "{" in template else template
+
+
+def said(value: FactValue) -> str:
+    """A fact as a person writes it: 7.50 as 7.5, dates as 21 Nov 2026, lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, date):
+        return f"{value.day} {value:%b %Y}"
+    if isinstance(value, tuple):
+        return ", ".join(said(v) for v in value) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}: {said(v)}" for k, v in value.items())
+    return "not known" if value is None else str(value)
