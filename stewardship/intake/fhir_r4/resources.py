@@ -52,9 +52,10 @@ class Resources:
         known = (own_id, resource)
         if own_id:
             name = f"{kind}/{own_id}"
-            if name in self._known_as:
+            twin = self._known_as.setdefault(name, known)
+            # The same record again counts once; one about another subject is no twin, and must be seen.
+            if twin is not known and twin[1].get("subject") == resource.get("subject"):
                 return
-            self._known_as[name] = known
         if full_url:
             self._known_as.setdefault(full_url, known)
         self._by_type.setdefault(kind, []).append(known)
