@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+#: Databases: ``database`` gives every test that asks for it an SQLite and a PostgreSQL of its own.
+pytest_plugins = ["tests.postgres"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

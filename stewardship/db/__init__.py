@@ -1,0 +1,21 @@
+"""What is kept: decisions, their findings, what people did about them, and patients' histories.
+
+The domain is never saved. Rows are ordinary SQLAlchemy models (``tables``), and one place makes a
+``Chart`` of them (``charts``). The caller opens the transaction and a service never commits, so a change
+and its audit event are one unit by construction.
+
+=============  ====================================================================================
+``engine``     the two databases, made to behave alike; ``transaction``
+``columns``    column types that mean the same on both: instants, decimals, words
+``documents``  canonical JSON, as stored
+``tables``     the models; ``migrations/`` at the top level makes and changes them
+``migrate``    up, down, and which schema a database has
+``charts``     rows -> ``Chart``, and joining it with what a request brought
+=============  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from stewardship.db.engine import AuditKeys, Sessions, connect, transaction
+
+__all__ = ["AuditKeys", "Sessions", "connect", "transaction"]

@@ -1,0 +1,327 @@
+"""Rows -> ``Chart``: the one place that joins what is known of a patient.
+
+A chart is as of a moment: what was recorded later is not seen. What codes mean is looked up when rows are
+read, so that a corrected code set or a newer catalogue holds for old histories too; a decision keeps its
+own chart as it was used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, bindparam, exists, literal, or_, select, union_all
+from sqlalchemy.orm import Session
+
+from stewardship.db import documents, tables
+from stewardship.domain.chart import (
+    Chart,
+    Condition,
+    Encounter,
+    Goal,
+    Observation,
+    Patient,
+    Plan,
+    Procedure,
+)
+from stewardship.domain.codes import CodeSets, Coding
+from stewardship.domain.dosage import DosageInstruction, Quantity
+from stewardship.domain.drugs import Drug, Medication
+from stewardship.domain.orders import Order, Replacement, Setting, Supply, SupplyKind
+from stewardship.domain.policy import Enforcement
+
+
+class Recogniser(Protocol):
+    """What knows which product a medication's codings name."""
+
+    def recognise(self, medication: Medication) -> Drug | None:
+        """The product; ``None`` when no coding is known, or they contradict each other."""
+        ...
+
+
+class Meanings(Protocol):
+    """What codes mean: the part of the library that reading a chart needs."""
+
+    @property
+    def catalogue(self) -> Recogniser:
+        """The products."""
+        ...
+
+    @property
+    def code_sets(self) -> CodeSets:
+        """The named code sets."""
+        ...
+
+
+class WrittenSupply(msgspec.Struct, frozen=True):
+    """The part of a supply that is kept as a document."""
+
+    medication: Medication
+    dosage: tuple[DosageInstruction, ...] = ()
+    reasons: tuple[Coding, ...] = ()
+    replaces: Replacement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPatient:
+    """The patient's row: our own id for it, or ``None`` when it is not known yet."""
+
+    id: str | None
+    patient: Patient
+    data_as_of: datetime | None = None
+
+
+#: The kinds of fact that are kept as whole documents, by their field in a chart.
+FACTS: dict[str, tuple[type[tables.Fact], type[Any]]] = {
+    "conditions": (tables.Condition, Condition),
+    "observations": (tables.Observation, Observation),
+    "procedures": (tables.Procedure, Procedure),
+    "plans": (tables.Plan, Plan),
+    "goals": (tables.Goal, Goal),
+    "encounters": (tables.Encounter, Encounter),
+}
+
+
+def known_patient(session: Session, *, organisation_id: str, patient_id: str) -> KnownPatient:
+    """The patient that the organisation calls by this id."""
+    row = (
+        session.connection()
+        .execute(_PATIENT, {"organisation": organisation_id, "patient": patient_id})
+        .first()
+    )
+    if row is None:
+        return KnownPatient(None, Patient(patient_id))
+    patient = Patient(row.ehr_id, row.birth_date, row.sex, row.deceased)
+    return KnownPatient(row.id, patient, row.data_as_of)
+
+
+def load_chart(
+    session: Session, library: Meanings, *, organisation_id: str, patient_id: str, as_of: datetime
+) -> Chart:
+    """Everything that the organisation's database knew of this patient at ``as_of``.
+
+    ``patient_id`` is the id that the organisation's EHR uses; an unknown patient has an empty chart.
+    """
+    known = known_patient(session, organisation_id=organisation_id, patient_id=patient_id)
+    return chart_of(session, library, known, organisation_id=organisation_id, as_of=as_of)
+
+
+def chart_of(
+    session: Session, library: Meanings, known: KnownPatient, *, organisation_id: str, as_of: datetime
+) -> Chart:
+    """The chart of a patient whose row was read already."""
+    if known.id is None:
+        return Chart(known.patient, as_of)
+    connection = session.connection()
+    asked = {"organisation": organisation_id, "patient": known.id, "as_of": as_of}
+    supplies = [_supply(row, library) for row in connection.execute(_SUPPLIES, asked)]
+    supplies += _ordered(connection, asked)
+    facts = _facts(connection, asked, library)
+    return Chart(known.patient, as_of, tuple(supplies), data_as_of=known.data_as_of, **facts)
+
+
+def as_supply(order: Order, kind: SupplyKind) -> Supply:
+    """An order seen as a supply: a prescription once it was submitted, a draft beside another order."""
+    return Supply(
+        id=order.id,
+        kind=kind,
+        medication=order.medication,
+        drug=order.drug,
+        start_on=order.starts_on,
+        dosage=order.dosage,
+        quantity=order.quantity,
+        days_supply=order.days_supply,
+        refills=order.refills,
+        status="active",
+        prescription=order.id,
+        prescriber=order.prescriber,
+        replaces=order.replaces,
+        setting=order.setting,
+        reasons=order.pain.reasons,
+        reason_sets=order.pain.reason_sets,
+    )
+
+
+def join(known: Chart, brought: Chart) -> Chart:
+    """What the database knows and what a request brought, as one chart as of the known one's moment.
+
+    The same record is counted once, as the request brought it, for that is the newer word of the system
+    that owns it. A gap in what was brought stays a gap.
+    """
+    data_as_of = [moment for moment in (known.data_as_of, brought.data_as_of) if moment is not None]
+    return Chart(
+        patient=_patient(known.patient, brought.patient),
+        as_of=known.as_of,
+        supplies=_merge_supplies(known.supplies, brought.supplies),
+        conditions=_merge(known.conditions, brought.conditions),
+        observations=_merge(known.observations, brought.observations),
+        procedures=_merge(known.procedures, brought.procedures),
+        plans=_merge(known.plans, brought.plans),
+        goals=_merge(known.goals, brought.goals),
+        encounters=_merge(known.encounters, brought.encounters),
+        gaps=known.gaps + tuple(gap for gap in brought.gaps if gap not in known.gaps),
+        # The older of two: never claim to know more than the source that knows less.
+        data_as_of=min(data_as_of, default=None),
+    )
+
+
+# --- reading rows --------------------------------------------------------------------------------
+
+
+def _mine(table: Any) -> Any:
+    return and_(
+        table.organisation_id == bindparam("organisation"),
+        table.patient_id == bindparam("patient"),
+        table.recorded_at <= bindparam("as_of"),
+    )
+
+
+_PATIENT = select(
+    tables.Patient.id,
+    tables.Patient.ehr_id,
+    tables.Patient.birth_date,
+    tables.Patient.sex,
+    tables.Patient.deceased,
+    tables.Patient.data_as_of,
+).where(
+    tables.Patient.organisation_id == bindparam("organisation"),
+    tables.Patient.ehr_id == bindparam("patient"),
+)
+
+_SUPPLIES = select(
+    *(column for column in tables.Supply.__table__.c if column.name not in {"organisation_id", "patient_id"})
+).where(_mine(tables.Supply))
+
+_FACTS = union_all(
+    *(
+        select(literal(field).label("field"), table.document.label("document")).where(_mine(table))
+        for field, (table, _) in FACTS.items()
+    )
+)
+
+_lifted_by_override = exists().where(
+    tables.Override.organisation_id == tables.Finding.organisation_id,
+    tables.Override.decision_id == tables.Finding.decision_id,
+    tables.Override.policy_id == tables.Finding.policy_id,
+    tables.Override.at <= bindparam("as_of"),
+)
+_lifted_by_exception = exists().where(
+    tables.ExceptionRequest.organisation_id == tables.Finding.organisation_id,
+    tables.ExceptionRequest.decision_id == tables.Finding.decision_id,
+    tables.ExceptionRequest.policy_id == tables.Finding.policy_id,
+    tables.ExceptionRequest.status == tables.ExceptionStatus.APPROVED.value,
+    tables.ExceptionRequest.closed_at <= bindparam("as_of"),
+)
+_stopped = exists().where(
+    tables.Finding.organisation_id == tables.Order.organisation_id,
+    tables.Finding.decision_id == tables.Order.decision_id,
+    or_(
+        and_(tables.Finding.enforcement == Enforcement.SOFT_STOP.value, ~_lifted_by_override),
+        and_(tables.Finding.enforcement == Enforcement.HARD_STOP.value, ~_lifted_by_exception),
+    ),
+)
+# Submitted orders that nothing stops, or whose every stop was lifted by then.
+_ORDERED = (
+    select(tables.Decision.order_document)
+    .join(
+        tables.Order,
+        and_(
+            tables.Order.organisation_id == tables.Decision.organisation_id,
+            tables.Order.decision_id == tables.Decision.id,
+        ),
+    )
+    .where(
+        tables.Order.organisation_id == bindparam("organisation"),
+        tables.Order.patient_id == bindparam("patient"),
+        tables.Order.submitted_at <= bindparam("as_of"),
+        ~_stopped,
+    )
+)
+
+
+def _supply(row: Row[Any], library: Meanings) -> Supply:
+    written = documents.decode(row.document, WrittenSupply)
+    quantity = None if row.quantity_value is None else Quantity(row.quantity_value, row.quantity_unit)
+    return Supply(
+        id=row.source_id,
+        kind=SupplyKind(row.kind),
+        medication=written.medication,
+        drug=library.catalogue.recognise(written.medication),
+        start_on=row.start_on,
+        dosage=written.dosage,
+        quantity=quantity,
+        days_supply=row.days_supply,
+        refills=row.refills,
+        fill=row.fill,
+        status=row.status,
+        ended_on=row.ended_on,
+        prescription=row.prescription,
+        prescriber=row.prescriber,
+        pharmacy=row.pharmacy,
+        replaces=written.replaces,
+        setting=Setting(row.setting),
+        reasons=written.reasons,
+        reason_sets=library.code_sets.of_any(written.reasons),
+        treatment_type=row.treatment_type,
+    )
+
+
+def _ordered(connection: Connection, asked: dict[str, Any]) -> list[Supply]:
+    found = connection.execute(_ORDERED, asked).scalars()
+    return [as_supply(documents.decode(text, Order), SupplyKind.PRESCRIPTION) for text in found if text]
+
+
+def _facts(connection: Connection, asked: dict[str, Any], library: Meanings) -> dict[str, tuple[Any, ...]]:
+    found: dict[str, list[Any]] = {}
+    for field, document in connection.execute(_FACTS, asked):
+        fact = documents.decode(document, FACTS[field][1])
+        sets = library.code_sets.of_any(fact.codings)
+        found.setdefault(field, []).append(replace(fact, sets=sets) if sets else fact)
+    return {field: tuple(facts) for field, facts in found.items()}
+
+
+# --- joining -------------------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+def _patient(known: Patient, brought: Patient) -> Patient:
+    return Patient(
+        id=brought.id,
+        birth_date=brought.birth_date or known.birth_date,
+        sex=brought.sex or known.sex,
+        deceased=brought.deceased or known.deceased,
+    )
+
+
+def _merge(
+    known: Sequence[T], brought: Sequence[T], key: Callable[[T], object] | None = None
+) -> tuple[T, ...]:
+    identity: Callable[[Any], object] = key or (lambda fact: fact.id)
+    again = {identity(fact) for fact in brought}
+    return (*(fact for fact in known if identity(fact) not in again), *brought)
+
+
+def _merge_supplies(known: Sequence[Supply], brought: Sequence[Supply]) -> tuple[Supply, ...]:
+    if not known or not brought:
+        return (*known, *brought)
+    again = {name for supply in brought for name in _names(supply)}
+    return (*(supply for supply in known if not again.intersection(_names(supply))), *brought)
+
+
+def _names(supply: Supply) -> Iterable[tuple[object, ...]]:
+    """The names under which two sources may tell of one record.
+
+    Its id; pharmacy and number of a prescription; pharmacy, number, fill and day of a dispensing. A
+    prescription and its dispensings stay two records: the chart's exposures make one of them.
+    """
+    yield (supply.kind, supply.id)
+    if not supply.prescription:
+        return
+    if supply.kind is SupplyKind.PRESCRIPTION:
+        yield ("number", supply.pharmacy, supply.prescription)
+    elif supply.kind is SupplyKind.DISPENSING and supply.fill is not None:
+        yield ("fill", supply.pharmacy, supply.prescription, supply.fill, supply.start_on)

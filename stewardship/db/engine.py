@@ -1,0 +1,111 @@
+"""The two databases, made to behave alike, and the transaction that every caller opens."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from stewardship.domain.errors import Unavailable
+
+#: How long a writer waits for its turn on SQLite, in seconds, before it says that it cannot.
+BUSY_SECONDS = 10
+
+_WRITES = "stewardship_writes"
+
+
+@dataclass(frozen=True)
+class AuditKeys:
+    """The secret keys of the audit chain, by name, and which of them signs now. They live outside the
+    database, so that whoever can write its rows cannot write believable ones."""
+
+    current: str
+    keys: Mapping[str, bytes]
+
+    @classmethod
+    def single(cls, key: bytes, name: str = "k1") -> AuditKeys:
+        """One key, the usual case; older ones are kept beside it after a change of keys."""
+        return cls(current=name, keys={name: key})
+
+
+Sessions = sessionmaker[Session]
+
+
+def connect(url: str | URL, *, audit_keys: AuditKeys | None = None, **options: Any) -> Sessions:
+    """Sessions on the database of that address; ``options`` go to SQLAlchemy's engine.
+
+    Without audit keys it can be read and migrated, and every change that has to be audited is refused.
+    """
+    engine = make_engine(url, **options)
+    return sessionmaker(engine, expire_on_commit=False, info={"audit_keys": audit_keys})
+
+
+def make_engine(url: str | URL, **options: Any) -> Engine:
+    """An engine on SQLite (WAL, full synchronisation, foreign keys on) or PostgreSQL (psycopg 3, UTC)."""
+    address = make_url(url)
+    # A message about a failed statement names no values: they are patients'.
+    options.setdefault("hide_parameters", True)
+    if address.get_backend_name() == "sqlite":
+        engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS}, **options)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if address.get_backend_name() != "postgresql":
+        raise ValueError("the database address begins with sqlite:/// or postgresql://")
+    address = address.set(drivername="postgresql+psycopg")
+    return create_engine(address, connect_args={"options": "-c timezone=UTC"}, pool_pre_ping=True, **options)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions begin too late and as readers, which then fail to become writers.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        # INSERT OR REPLACE deletes rows; only so does that fire the triggers of insert-only tables.
+        "recursive_triggers=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its turn at once: a reader that turns into a writer fails when another was quicker.
+    writes = connection.get_execution_options().get(_WRITES, True)
+    dbapi: Any = connection.connection.dbapi_connection
+    dbapi.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
+
+
+@contextmanager
+def transaction(sessions: Sessions | Engine, *, write: bool = True) -> Iterator[Session]:
+    """One transaction: committed when the block ends, rolled back when it raises.
+
+    ``write=False`` is for callers that only look: on SQLite it waits for nobody. A database that is
+    away, full or busy for too long raises ``Unavailable``, and nothing was changed.
+    """
+    session = sessions() if isinstance(sessions, sessionmaker) else Session(sessions)
+    session.info["writes"] = write
+    try:
+        with session:
+            session.connection(execution_options={_WRITES: write})
+            yield session
+            session.commit()
+    except (OperationalError, sqlite3.OperationalError) as cause:
+        raise Unavailable("the database cannot be used now; nothing was changed", code="database") from cause
+
+
+def new_id(now: datetime) -> str:
+    """A random identifier whose order is roughly that of time, which keeps indexes compact.
+
+    48 bits of milliseconds and 80 random bits: it says when, never whom.
+    """
+    return f"{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}"

@@ -1,0 +1,48 @@
+"""Patients' rows: found by the id that the EHR uses, made when first heard of."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from stewardship.db import tables
+from stewardship.db.charts import KnownPatient, known_patient
+from stewardship.domain.chart import Patient
+
+
+def insert_once(session: Session, table: Table, values: dict[str, Any]) -> bool:
+    """Insert a row unless one with its key is there, or is just being put there by somebody else.
+
+    Whether it was inserted. A loser of a race waits for the winner to commit, and can then read its row.
+    """
+    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    key = next(iter(table.primary_key))
+    statement = make(table).values(values).on_conflict_do_nothing().returning(key)
+    return session.connection().execute(statement).first() is not None
+
+
+def ensure_patient(
+    session: Session, known: KnownPatient, patient: Patient, *, organisation_id: str, now: datetime
+) -> str:
+    """Our id of the patient, after making its row if it has none."""
+    if known.id is not None:
+        return known.id
+    row = {
+        "organisation_id": organisation_id,
+        "id": secrets.token_hex(16),
+        "ehr_id": patient.id,
+        "birth_date": patient.birth_date,
+        "sex": patient.sex,
+        "deceased": patient.deceased,
+        "recorded_at": now,
+    }
+    if insert_once(session, tables.Patient.__table__, row):  # type: ignore[arg-type]
+        return str(row["id"])
+    again = known_patient(session, organisation_id=organisation_id, patient_id=patient.id)
+    assert again.id is not None  # noqa: S101 - the insert was refused because the row is there
+    return again.id

@@ -1,0 +1,127 @@
+"""Findings and decisions as plain JSON: the same words in every face, in storage and in an export.
+
+Decimals stay decimals (written as JSON numbers), dates become text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from stewardship.domain.policy import Decision, FactValue, Finding, Policy
+
+
+class Policies(Protocol):
+    """What finds a policy version: the part of the library that is needed to put a decision into words."""
+
+    def policy(self, policy_id: str, version: int, /) -> Policy | None:
+        """One version of one policy."""
+        ...
+
+
+def finding_json(finding: Finding, policy: Policy) -> dict[str, Any]:
+    """One finding, with its policy's title, source, reasons for an override and exception path."""
+    return {
+        "policy": finding.policy,
+        "version": finding.version,
+        "outcome": finding.outcome.value,
+        "enforcement": finding.enforcement.value,
+        "severity": finding.severity.value,
+        "summary": finding.summary,
+        "detail": finding.detail,
+        "next_step": finding.next_step,
+        "topic": finding.topic,
+        "facts": {name: fact_json(value) for name, value in finding.facts.items()},
+        "missing": list(finding.missing),
+        "evidence": finding.evidence,
+        **_policy_part(policy),
+    }
+
+
+def fact_json(value: FactValue) -> Any:
+    """A fact as JSON: lists for tuples, text for dates; numbers stay exact."""
+    if isinstance(value, tuple):
+        return [fact_json(part) for part in value]
+    if isinstance(value, Mapping):
+        return {name: fact_json(part) for name, part in value.items()}
+    if isinstance(value, date):
+        return value.isoformat()
+    return value
+
+
+def decision_json(
+    decision: Decision, library: Policies, *, patient_id: str, decision_id: str | None = None
+) -> dict[str, Any]:
+    """A decision as made; ``decision_id`` is ``None`` when it was not stored."""
+    findings = []
+    for finding in decision.findings:
+        policy = library.policy(finding.policy, finding.version)
+        if policy is None:
+            raise LookupError(f"the library has no {finding.policy} version {finding.version}")
+        findings.append(finding_json(finding, policy))
+    return envelope(
+        decision_id=decision_id,
+        order_id=decision.order_id,
+        patient_id=patient_id,
+        as_of=decision.as_of,
+        disposition=decision.disposition.value,
+        findings=findings,
+    )
+
+
+def envelope(
+    *,
+    decision_id: str | None,
+    order_id: str | None,
+    patient_id: str,
+    as_of: datetime,
+    disposition: str,
+    findings: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What surrounds the findings of a decision."""
+    return {
+        "id": decision_id,
+        "order_id": order_id,
+        "patient_id": patient_id,
+        "as_of": instant_json(as_of),
+        "disposition": disposition,
+        "findings": list(findings),
+    }
+
+
+def instant_json(moment: datetime) -> str:
+    """A moment in UTC as RFC 3339 writes it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+# What a policy contributes is the same for every finding of that version, so it is made once. The policy
+# is kept beside it, and with that its identity.
+_parts: dict[int, tuple[Policy, dict[str, Any]]] = {}
+
+
+def _policy_part(policy: Policy) -> dict[str, Any]:
+    known = _parts.get(id(policy))
+    if known is not None:
+        return known[1]
+    source, path = policy.source, policy.exception
+    part = {
+        "title": policy.title,
+        "force": source.force.value,
+        "source": {
+            "title": source.title,
+            "url": source.url,
+            "publisher": source.publisher,
+            "date": source.date.isoformat(),
+        },
+        "override_reasons": [{"code": r.code, "display": r.display} for r in policy.overrides],
+        "exception": path
+        and {
+            "countersignatures": path.countersignatures,
+            "roles": list(path.roles),
+            "including": list(path.including),
+            "requires_note": path.requires_note,
+        },
+    }
+    _parts[id(policy)] = (policy, part)
+    return part

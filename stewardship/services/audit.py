@@ -1,0 +1,107 @@
+"""The audit chain: every change leaves an entry that covers the one before it.
+
+Each organisation has its own chain. An entry's MAC is HMAC-SHA256 over the MAC before it and the entry's
+canonical bytes, under a key that the database does not hold: an edit, a gap, a change of order or a
+forged row is found, and named by its number. Entries hold ids and codes, never names; free text is there
+as a keyed hash. What the chain alone cannot show is a tail that was cut off; that takes a witness outside.
+"""
+
+from __future__ import annotations
+
+import hmac
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy.orm import Session
+
+from stewardship.db import AuditKeys, documents, tables
+from stewardship.domain.errors import Unavailable
+from stewardship.domain.people import Principal
+
+#: What stands for "the MAC before" in an organisation's first entry.
+NOTHING_BEFORE = "0" * 64
+
+_events: Any = tables.AuditEvent.__table__
+_INSERT = insert(_events)
+_HEAD = (
+    select(_events.c.seq, _events.c.mac)
+    .where(_events.c.organisation_id == bindparam("organisation"))
+    .order_by(_events.c.seq.desc())
+    .limit(1)
+)
+# One writer at a time for each organisation; released by the commit. The two numbers are the lock's name.
+_LOCK = text("SELECT pg_advisory_xact_lock(7301827, hashtext(:organisation))")
+
+
+def record(
+    session: Session,
+    action: str,
+    *,
+    subject: str,
+    by: Principal,
+    now: datetime,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Append an entry: who did what to which subject, when. Belongs to the caller's transaction.
+
+    ``detail`` holds ids, codes, counts and hashes. Raises ``Unavailable`` when there is no audit key: what
+    cannot be audited is not done.
+    """
+    keys = audit_keys(session)
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"organisation": by.organisation_id})
+    head = connection.execute(_HEAD, {"organisation": by.organisation_id}).first()
+    seq, before = (1, NOTHING_BEFORE) if head is None else (head.seq + 1, head.mac)
+    entry = {
+        "organisation_id": by.organisation_id,
+        "seq": seq,
+        "at": now.astimezone(UTC),
+        "action": action,
+        "subject": subject,
+        "by_user": by.user_id,
+        "by_role": by.role.value,
+        "detail": documents.encode(dict(detail or {})),
+        "key_id": keys.current,
+    }
+    entry["mac"] = mac(keys.keys[keys.current], before, entry)
+    connection.execute(_INSERT, entry)
+
+
+def audit_keys(session: Session) -> AuditKeys:
+    """The keys that the session was given; ``Unavailable`` without any."""
+    keys = session.info.get("audit_keys")
+    if not isinstance(keys, AuditKeys):
+        raise Unavailable("nothing can be changed: no audit key is set", code="audit-key-missing")
+    return keys
+
+
+def keyed_hash(session: Session, words: str) -> str:
+    """A fingerprint of free text for an entry's detail: it shows a change of the text, not the text."""
+    keys = audit_keys(session)
+    content = unicodedata.normalize("NFC", words).encode()
+    return f"{keys.current}:{hmac.new(keys.keys[keys.current], content, 'sha256').hexdigest()}"
+
+
+def canonical(row: Mapping[str, Any]) -> bytes:
+    """The bytes that a MAC covers: fixed fields in a fixed order as JSON, NFC, the time in microseconds."""
+    fields = [
+        row["organisation_id"],
+        row["seq"],
+        row["at"].astimezone(UTC).isoformat(timespec="microseconds"),
+        row["action"],
+        row["subject"],
+        row["by_user"],
+        row["by_role"],
+        row["detail"],
+        row["key_id"],
+    ]
+    return unicodedata.normalize("NFC", documents.encode(fields)).encode()
+
+
+def mac(key: bytes, before: str, entry: Mapping[str, Any]) -> str:
+    """The MAC of an entry that follows the one whose MAC is ``before``."""
+    return hmac.new(key, before.encode() + b"\x00" + canonical(entry), "sha256").hexdigest()

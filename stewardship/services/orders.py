@@ -1,0 +1,329 @@
+"""Orders: screened without a trace, checked for an EHR, or submitted.
+
+All three judge an order alike, on what the database knows of the patient joined with what the request
+brought. They differ in what is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from sqlalchemy import and_, bindparam, insert, select
+from sqlalchemy.orm import Session
+
+from stewardship.db import charts, documents, tables
+from stewardship.db.columns import ID_LENGTH
+from stewardship.db.engine import new_id
+from stewardship.db.patients import ensure_patient, insert_once
+from stewardship.domain.chart import Chart
+from stewardship.domain.errors import Conflict, Fault, InvalidInput, PatientMismatch
+from stewardship.domain.orders import Order, Supply, SupplyKind
+from stewardship.domain.people import Principal
+from stewardship.domain.policy import Decision, Enforcement, Finding, Outcome, Policy, Severity, decide
+from stewardship.services import answers, audit
+
+
+class Library(charts.Meanings, answers.Policies, Protocol):
+    """What is declared: products, code sets and policies."""
+
+    def in_force(self, on: date, /) -> tuple[Policy, ...]:
+        """The policies in force on a day."""
+        ...
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An order and what was decided about it. ``decision_id`` is ``None`` when nothing was stored,
+    ``order`` when only the chart was looked at."""
+
+    decision_id: str | None
+    order: Order | None
+    patient_id: str
+    decision: Decision
+
+
+def screen(
+    session: Session,
+    library: Library,
+    orders: Sequence[Order],
+    brought: Chart,
+    *,
+    by: Principal,
+    now: datetime,
+) -> list[Checked]:
+    """Judge orders and keep nothing. Without orders the chart alone is looked at."""
+    _refuse_mixed(orders, brought)
+    known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
+    judged = _judge(session, library, known, orders, brought, by=by, now=now)
+    return [Checked(None, one.order, brought.patient.id, one.decision) for one in judged]
+
+
+def check(
+    session: Session,
+    library: Library,
+    orders: Sequence[Order],
+    brought: Chart,
+    *,
+    channel: str,
+    by: Principal,
+    now: datetime,
+) -> list[Checked]:
+    """Judge draft orders and keep each decision with its findings and audit event.
+
+    A draft never counts as a supply later. Without orders the chart alone is looked at.
+    """
+    _refuse_mixed(orders, brought)
+    known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
+    judged = _judge(session, library, known, orders, brought, by=by, now=now)
+    patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
+    ids = _keep(session, patient, judged, action="order.checked", channel=channel, by=by, now=now)
+    return [
+        Checked(decision_id, one.order, brought.patient.id, one.decision)
+        for decision_id, one in zip(ids, judged, strict=True)
+    ]
+
+
+def submit(
+    session: Session,
+    library: Library,
+    order: Order,
+    brought: Chart,
+    *,
+    channel: str = "submit",
+    by: Principal,
+    now: datetime,
+) -> Checked:
+    """Judge an order that is being signed, and keep it with its decision.
+
+    It counts as a prescription in later charts when nothing stops it, or once every stop was lifted. The
+    same order submitted again gets its first answer; a different one under its id is a ``Conflict``.
+    """
+    order = replace(order, id=order.id or new_id(now), selected=True)
+    _refuse_mixed([order], brought)
+    known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
+    earlier = _submitted(session, known.id, order, brought, by=by)
+    if earlier is not None:
+        return earlier
+    judged = _judge(session, library, known, [order], brought, by=by, now=now)
+    patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
+    row = {
+        "organisation_id": by.organisation_id,
+        "patient_id": patient,
+        "id": order.id,
+        "submitted_at": now,
+        "by_user": by.user_id,
+    }
+    (decision_id,) = _keep(
+        session, patient, judged, action="order.submitted", channel=channel, by=by, now=now
+    )
+    if not insert_once(session, _orders, {**row, "decision_id": decision_id}):
+        raise Conflict("this order is being submitted by somebody else at this moment: ask again")
+    return Checked(decision_id, order, brought.patient.id, judged[0].decision)
+
+
+# --- judging -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    order: Order | None
+    chart: Chart
+    policies: tuple[Policy, ...]
+    decision: Decision
+
+
+def _judge(
+    session: Session,
+    library: Library,
+    known: charts.KnownPatient,
+    orders: Sequence[Order],
+    brought: Chart,
+    *,
+    by: Principal,
+    now: datetime,
+) -> list[_Judged]:
+    """Each selected order on its own chart: the others lie beside it as drafts. When none is selected,
+    all are judged, for an order that nobody looked at must not come back as clear."""
+    policies = library.in_force(now.date())
+    chart = charts.join(
+        charts.chart_of(session, library, known, organisation_id=by.organisation_id, as_of=now), brought
+    )
+    if not orders:
+        return [_Judged(None, chart, policies, decide(policies, None, chart))]
+    selected = [order for order in orders if order.selected] or orders
+    judged = []
+    for order in selected:
+        beside = [charts.as_supply(other, SupplyKind.DRAFT) for other in orders if other is not order]
+        own = _without(chart, order, beside)
+        judged.append(_Judged(order, own, policies, decide(policies, order, own)))
+    return judged
+
+
+def _without(chart: Chart, order: Order, drafts: list[Supply]) -> Chart:
+    """The chart without the order's own record: an order that is signed again is not its own history."""
+    supplies = [s for s in chart.supplies if s.id != order.id or s.kind is not SupplyKind.PRESCRIPTION]
+    if not drafts and len(supplies) == len(chart.supplies):
+        return chart
+    return replace(chart, supplies=(*supplies, *drafts))
+
+
+def _refuse_mixed(orders: Sequence[Order], brought: Chart) -> None:
+    if any(order.patient_id != brought.patient.id for order in orders):
+        raise PatientMismatch("the order and what came with it speak of different patients")
+    ids = [("/patient_id", brought.patient.id), *(("/order/id", order.id) for order in orders)]
+    faults = tuple(
+        Fault(pointer, "id", f"an id has 1 to {ID_LENGTH} characters, none of them a control character")
+        for pointer, written in ids
+        if not 0 < len(written) <= ID_LENGTH or not written.isprintable()
+    )
+    if faults:
+        raise InvalidInput("an id cannot be used", faults=faults)
+
+
+# --- keeping -------------------------------------------------------------------------------------
+
+_decisions: Any = tables.Decision.__table__
+_findings: Any = tables.Finding.__table__
+_orders: Any = tables.Order.__table__
+_INSERT_DECISION = insert(_decisions)
+_INSERT_FINDING = insert(_findings)
+
+
+def _keep(
+    session: Session,
+    patient: str,
+    judged: Sequence[_Judged],
+    *,
+    action: str,
+    channel: str,
+    by: Principal,
+    now: datetime,
+) -> list[str]:
+    """Write decisions, findings and audit events; the ids of the decisions."""
+    decisions: list[dict[str, Any]] = []
+    findings: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
+    for one in judged:
+        decision_id = new_id(now)
+        found = [
+            {
+                "organisation_id": by.organisation_id,
+                "decision_id": decision_id,
+                "policy_id": finding.policy,
+                "version": finding.version,
+                "outcome": finding.outcome.value,
+                "enforcement": finding.enforcement.value,
+                "severity": finding.severity.value,
+                "document": documents.encode_shown(answers.finding_json(finding, policy)),
+            }
+            for finding, policy in zip(one.decision.findings, one.policies, strict=True)
+        ]
+        row = {
+            "organisation_id": by.organisation_id,
+            "id": decision_id,
+            "patient_id": patient,
+            "order_id": one.decision.order_id,
+            "channel": channel,
+            "disposition": one.decision.disposition.value,
+            "as_of": one.decision.as_of,
+            "by_user": by.user_id,
+            "by_role": by.role.value,
+            "order_document": None if one.order is None else documents.encode(one.order),
+            "chart_document": documents.encode(one.chart),
+            "policies_document": documents.encode([[p.id, p.version, p.sha256] for p in one.policies]),
+        }
+        decisions.append(row)
+        findings += found
+        events.append(
+            {
+                "channel": channel,
+                "disposition": row["disposition"],
+                "order": row["order_id"],
+                "sha256": content_digest(row, found),
+            }
+        )
+    connection = session.connection()
+    connection.execute(_INSERT_DECISION, decisions)
+    if findings:
+        connection.execute(_INSERT_FINDING, findings)
+    ids: list[str] = [row["id"] for row in decisions]
+    for decision_id, detail in zip(ids, events, strict=True):
+        audit.record(session, action, subject=decision_id, by=by, now=now, detail=detail)
+    return ids
+
+
+def content_digest(decision: Mapping[str, Any], findings: Iterable[Mapping[str, Any]]) -> str:
+    """SHA-256 over everything that a decision rests on and says; its audit event holds it."""
+    parts: list[str | None] = [
+        decision["disposition"],
+        decision["order_document"],
+        decision["chart_document"],
+        decision["policies_document"],
+    ]
+    for finding in findings:
+        parts += [finding["policy_id"], finding["outcome"], finding["enforcement"], finding["document"]]
+    return documents.digest(*parts)
+
+
+def _submitted(
+    session: Session, patient: str | None, order: Order, brought: Chart, *, by: Principal
+) -> Checked | None:
+    """The answer that this very order got before; ``None`` when it was not submitted yet."""
+    mine = {"organisation": by.organisation_id, "patient": patient, "order": order.id}
+    row = session.connection().execute(_EARLIER, mine).first()
+    if row is None:
+        return None
+    if row.order_document != documents.encode(order):
+        raise Conflict(
+            f"an order of this id was submitted before and has decision {row.id}: "
+            "give the changed order an id of its own"
+        )
+    of_decision = {"organisation": by.organisation_id, "decision": row.id}
+    rows = session.connection().execute(_FINDINGS, of_decision).scalars()
+    findings = tuple(_finding(documents.decode_shown(document)) for document in rows)
+    return Checked(row.id, order, brought.patient.id, Decision(order.id, row.as_of, findings))
+
+
+_EARLIER = (
+    select(_decisions.c.id, _decisions.c.as_of, _decisions.c.order_document)
+    .join(
+        _orders,
+        and_(
+            _orders.c.organisation_id == _decisions.c.organisation_id,
+            _orders.c.decision_id == _decisions.c.id,
+        ),
+    )
+    .where(
+        _orders.c.organisation_id == bindparam("organisation"),
+        _orders.c.patient_id == bindparam("patient"),
+        _orders.c.id == bindparam("order"),
+    )
+)
+_FINDINGS = (
+    select(_findings.c.document)
+    .where(
+        _findings.c.organisation_id == bindparam("organisation"),
+        _findings.c.decision_id == bindparam("decision"),
+    )
+    .order_by(_findings.c.policy_id)
+)
+
+
+def _finding(said: Mapping[str, Any]) -> Finding:
+    return Finding(
+        policy=said["policy"],
+        version=said["version"],
+        outcome=Outcome(said["outcome"]),
+        enforcement=Enforcement(said["enforcement"]),
+        severity=Severity(said["severity"]),
+        summary=said["summary"],
+        detail=said["detail"],
+        next_step=said["next_step"],
+        topic=said["topic"],
+        facts=said["facts"],
+        missing=tuple(said["missing"]),
+        evidence=said["evidence"],
+    )

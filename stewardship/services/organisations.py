@@ -1,0 +1,24 @@
+"""Organisations: made once, by whoever sets the service up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from stewardship.db import tables
+from stewardship.db.patients import insert_once
+from stewardship.domain.people import Principal, Role
+from stewardship.services import audit
+
+_organisations: Any = tables.Organisation.__table__
+
+
+def ensure(session: Session, organisation_id: str, *, name: str, by: Principal, now: datetime) -> bool:
+    """Make the organisation unless it is there; whether it was made."""
+    made = insert_once(session, _organisations, {"id": organisation_id, "name": name, "created_at": now})
+    if made:
+        acting = Principal(by.user_id, organisation_id, Role(by.role))
+        audit.record(session, "organisation.made", subject=organisation_id, by=acting, now=now)
+    return made
