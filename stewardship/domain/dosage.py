@@ -30,14 +30,15 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from stewardship.domain.drugs import Drug
+from stewardship.domain.units import EACH, PATCH, Untold, counted_in, mg_in_one, product_units
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An amount and its unit. Units are UCUM where they exist (``mg``, ``ug``, ``mL``, ``h``, ``d``),
-    otherwise the counted thing in singular lower case (``tablet``, ``capsule``, ``patch``,
-    ``actuation``, ``film``, ``lozenge``, ``suppository``; ``each`` is one of whatever the product is
-    counted in). ``""`` means that no unit was written."""
+    """An amount and its unit. Units are UCUM where they exist (``mg``, ``ug``, ``g``, ``mL``, ``L``,
+    ``[tsp_m]``, ``[tbs_m]``, ``ug/h``, ``mg/h``), otherwise the counted thing in singular lower case
+    (``tablet``, ``capsule``, ``patch``, ``actuation``, ``film``, ``lozenge``, ``suppository``; ``each``
+    is one of whatever the product is counted in). ``""`` means that no unit was written."""
 
     value: Decimal
     unit: str = ""
@@ -160,41 +161,21 @@ class DoseGap:
     percent: Decimal | None
 
 
-# --- units and strengths ---------------------------------------------------------------------------
-
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
 _DAY_HOURS = Decimal(24)
+_DAY = Decimal(86_400)
 _WEEK = 7
 
-#: What a product is counted in by the unit of its strength, and the milligrams that unit stands for.
-_STRENGTHS: dict[str, tuple[str, Decimal]] = {
-    "MG": ("each", _ONE),
-    "MCG": ("each", Decimal("0.001")),
-    "MG/ML": ("mL", _ONE),
-    "MCG/ML": ("mL", Decimal("0.001")),
-    "MG/HR": ("patch", _ONE),
-    "MCG/HR": ("patch", Decimal("0.001")),
-    "MG/ACTUAT": ("actuation", _ONE),
-    "MCG/ACTUAT": ("actuation", Decimal("0.001")),
-}
-_MASS = {"mg": _ONE, "ug": Decimal("0.001"), "g": Decimal(1000)}
-_VOLUME = {"mL": _ONE, "L": Decimal(1000)}
-_RELEASE = {"mg/h": _ONE, "ug/h": Decimal("0.001")}
-_COUNTED = frozenset(
-    {"each", "tablet", "capsule", "patch", "actuation", "film", "lozenge", "suppository", "implant"}
-)
-_SWALLOWED = ("tablet", "capsule")
-
-#: Hours of a period, shortest and longest: months and years are as long as the calendar makes them.
-_HOURS: dict[str, tuple[Decimal, Decimal]] = {
-    "s": (_ONE / 3600, _ONE / 3600),
-    "min": (_ONE / 60, _ONE / 60),
-    "h": (_ONE, _ONE),
-    "d": (_DAY_HOURS, _DAY_HOURS),
-    "wk": (Decimal(168), Decimal(168)),
-    "mo": (Decimal(28 * 24), Decimal(31 * 24)),
-    "a": (Decimal(365 * 24), Decimal(366 * 24)),
+#: Seconds of a period, shortest and longest: months and years are as long as the calendar makes them.
+_SECONDS: dict[str, tuple[Decimal, Decimal]] = {
+    "s": (_ONE, _ONE),
+    "min": (Decimal(60), Decimal(60)),
+    "h": (Decimal(3_600), Decimal(3_600)),
+    "d": (_DAY, _DAY),
+    "wk": (7 * _DAY, 7 * _DAY),
+    "mo": (28 * _DAY, 31 * _DAY),
+    "a": (365 * _DAY, 366 * _DAY),
 }
 
 _MG_PLACES = Decimal("1e-15")
@@ -206,82 +187,9 @@ def settled(value: Decimal, places: Decimal) -> Decimal:
     return value if nearest == value else nearest
 
 
-class _Untold(Exception):
-    """Why one instruction or quantity gives no dose."""
-
-    def __init__(self, *codes: str, unit: str | None = None) -> None:
-        super().__init__(*codes)
-        self.codes = codes
-        self.unit = unit
-
-    def reasons(self, drug: Drug) -> tuple[Reason, ...]:
-        about = drug.name
-        if self.unit is not None:
-            # Unit texts come from outside; what is not plain ASCII is shown by its code points.
-            written = self.unit.encode("ascii", "backslashreplace").decode() or "no unit"
-            about = f"{written}: {drug.name}"
-        return tuple(Reason(code, about) for code in self.codes)
-
-
-def _counted_in(drug: Drug) -> str:
-    """What the product is counted in: ``each``, ``mL``, ``patch`` or ``actuation``."""
-    counted = ""
-    for ingredient in drug.ingredients:
-        known = _STRENGTHS.get(ingredient.unit)
-        if known is None or ingredient.strength is None:
-            continue
-        if counted and known[0] != counted:
-            raise _Untold("strength-unknown")
-        counted = known[0]
-    if not counted:
-        raise _Untold("strength-unknown")
-    return counted
-
-
-def _mass_units(mg: Decimal, unit: str, drug: Drug) -> Decimal:
-    """Product units that hold so many milligrams. Of a combination, nobody can say which ingredient."""
-    if len(drug.ingredients) != 1:
-        raise _Untold("unit-ambiguous", unit=unit)
-    ingredient = drug.ingredients[0]
-    if not ingredient.strength:
-        raise _Untold("strength-unknown")
-    return mg / (ingredient.strength * _STRENGTHS[ingredient.unit][1])
-
-
-def _bare_is_safe(drug: Drug, counted: str) -> bool:
-    """Whether a number without a unit may be read as tablets or capsules: only if a reader who meant
-    milligrams is then over-, never under-estimated, which holds from 1 mg a unit upward."""
-    return (
-        counted == "each"
-        and any(word in drug.form for word in _SWALLOWED)
-        and all(
-            i.strength is not None and i.unit in _STRENGTHS and i.strength * _STRENGTHS[i.unit][1] >= 1
-            for i in drug.ingredients
-        )
-    )
-
-
-def _product_units(value: Decimal, unit: str, drug: Drug, counted: str) -> Decimal:
-    """An amount as a number of product units (tablets, mL, patches, actuations)."""
-    if unit == counted or (counted == "each" and unit in _COUNTED and unit in drug.form):
-        return value
-    if unit == "":
-        if _bare_is_safe(drug, counted):
-            return value
-        raise _Untold("unit-ambiguous", unit=unit)
-    if unit in _MASS:
-        if counted == "patch":
-            raise _Untold("unit-ambiguous", unit=unit)
-        return _mass_units(value * _MASS[unit], unit, drug)
-    if unit in _VOLUME and counted == "mL":
-        return value * _VOLUME[unit]
-    if unit in _RELEASE and counted == "patch":
-        return _mass_units(value * _RELEASE[unit], unit, drug)
-    if unit == "each" and counted == "patch":
-        return value
-    if unit in _COUNTED or unit in _VOLUME or unit in _RELEASE:
-        raise _Untold("unit-ambiguous", unit=unit)
-    raise _Untold("unit-unknown", unit=unit)
+def _reasons(untold: Untold, drug: Drug) -> tuple[Reason, ...]:
+    about = drug.name if untold.unit is None else f"{untold.written}: {drug.name}"
+    return tuple(Reason(code, about) for code in untold.codes)
 
 
 # --- one instruction -------------------------------------------------------------------------------
@@ -319,57 +227,57 @@ def _times(instruction: DosageInstruction) -> _Times | None:
         high = most if most is not None else low
         if named:
             low, high = min(low, Decimal(named)), max(high, Decimal(named))
-        if instruction.period is None:
+        elif instruction.period is None:
             return None
     if low > high or high <= 0:
-        raise _Untold("instruction-not-understood")
+        raise Untold("instruction-not-understood")
     weekly = False
-    if instruction.period is not None:
-        hours = _HOURS.get(instruction.period_unit)
-        longest = instruction.period if instruction.period_max is None else instruction.period_max
-        if hours is None or not 0 < instruction.period <= longest:
-            raise _Untold("instruction-not-understood")
-        weekly = instruction.period * hours[0] >= _WEEK * _DAY_HOURS
+    period = instruction.period
+    if period is not None:
+        seconds = _SECONDS.get(instruction.period_unit)
+        longest = period if instruction.period_max is None else instruction.period_max
+        if seconds is None or not 0 < period <= longest:
+            raise Untold("instruction-not-understood")
+        weekly = period * seconds[0] >= _WEEK * _DAY
         if instruction.period_unit != "d" or longest != 1:
-            low = low * _DAY_HOURS / (longest * hours[1])
-            high = high * _DAY_HOURS / (instruction.period * hours[0])
-    return _on_named_days(low, high, instruction.days_of_week, weekly=weekly)
+            low = low * _DAY / (longest * seconds[1])
+            high = high * _DAY / (period * seconds[0])
+    return _on_named_days(low, high, instruction.days_of_week, Decimal(named or 1), weekly=weekly)
 
 
-def _on_named_days(low: Decimal, high: Decimal, days: int, *, weekly: bool) -> _Times:
-    """Spread over the days of the week that are named; on a day of use there is at least one dose."""
-    if 0 < days < _WEEK:
-        if not weekly:
-            return _Times(low * days / _WEEK, high * days / _WEEK, max(high, _ONE))
-        # "Three times a week, on Monday, Wednesday and Friday" names its days, it does not thin them out;
-        # "once a week, on Monday and Friday" may mean two.
-        high = max(high, Decimal(days) / _WEEK)
-        return _Times(low, high, max(high * _WEEK / days, _ONE))
-    return _Times(low, high, max(high, _ONE))
+def _on_named_days(low: Decimal, high: Decimal, days: int, at_least: Decimal, *, weekly: bool) -> _Times:
+    """Spread over the days of the week that are named; on a day of use there are ``at_least`` so many."""
+    if not 0 < days < _WEEK:
+        return _Times(low, high, max(high, at_least))
+    if not weekly:
+        return _Times(low * days / _WEEK, high * days / _WEEK, max(high, at_least))
+    # "Three times a week, on Monday, Wednesday and Friday" names its days, it does not thin them out;
+    # "once a week, on Monday and Friday" may mean twice.
+    high = max(high, days * at_least / _WEEK)
+    return _Times(low, high, max(high * _WEEK / days, at_least))
 
 
 def _amount_of(instruction: DosageInstruction) -> tuple[Decimal, Decimal] | None:
     low, high = instruction.dose_low, instruction.dose_high
     if low is None and high is None:
         return None
-    if high is None:
-        high = low
     if low is None:
         low = _ZERO
+    # "At least one" has no most: there is no telling.
     if high is None or not 0 <= low <= high or high == 0:
-        raise _Untold("instruction-not-understood")
+        raise Untold("instruction-not-understood")
     return low, high
 
 
 def _use_of(instruction: DosageInstruction, drug: Drug, counted: str) -> _Use:
-    """What one instruction comes to a day; raises ``_Untold``."""
+    """What one instruction comes to a day; raises ``Untold``."""
     if instruction.problems:
-        raise _Untold("instruction-not-understood")
+        raise Untold("instruction-not-understood")
     wear = _wear_days(drug, counted)
     cap = instruction.max_per_day
-    ceiling = None if cap is None else _product_units(cap.value, cap.unit, drug, counted)
+    ceiling = None if cap is None else product_units(cap.value, cap.unit, drug, counted)
     if ceiling is not None and ceiling <= 0:
-        raise _Untold("instruction-not-understood")
+        raise Untold("instruction-not-understood")
     amount = _amount_of(instruction)
     if amount is None and instruction.rate_high is not None:
         return _infused(instruction, drug, counted, ceiling)
@@ -377,18 +285,18 @@ def _use_of(instruction: DosageInstruction, drug: Drug, counted: str) -> _Use:
     if amount is None or times is None:
         if ceiling is not None:
             return _Use(_ZERO, ceiling * wear, _ZERO, ceiling)
-        raise _Untold(
+        raise Untold(
             *(["dose-missing"] if amount is None else []), *(["frequency-missing"] if times is None else [])
         )
-    dose_high = _product_units(amount[1], instruction.dose_unit, drug, counted)
+    dose_high = product_units(amount[1], instruction.dose_unit, drug, counted)
     dose_low = (
         dose_high
         if amount[0] == amount[1]
-        else (_product_units(amount[0], instruction.dose_unit, drug, counted))
+        else (product_units(amount[0], instruction.dose_unit, drug, counted))
     )
     spent_high = dose_high * times.high
     # One patch every 12 days is worn for 3 of them: a quarter on average, one while it is worn.
-    high = max(spent_high * wear, dose_high) if counted == "patch" else dose_high * times.on_a_day
+    high = max(spent_high * wear, dose_high) if counted == PATCH else dose_high * times.on_a_day
     if instruction.as_needed:
         spent_low = low = _ZERO
     else:
@@ -406,15 +314,15 @@ def _infused(instruction: DosageInstruction, drug: Drug, counted: str, ceiling: 
     """A rate runs all day; how long it runs is not stated, so this is the highest reading."""
     low, high, hours = instruction.rate_low, instruction.rate_high, instruction.rate_hours
     if high is None or hours is None or hours <= 0:
-        raise _Untold("frequency-missing")
+        raise Untold("frequency-missing")
     if low is None:
         low = _ZERO
     if not 0 <= low <= high or high == 0:
-        raise _Untold("instruction-not-understood")
+        raise Untold("instruction-not-understood")
     if instruction.as_needed:
         low = _ZERO
-    units_low = _product_units(low * _DAY_HOURS, instruction.rate_unit, drug, counted) / hours
-    units_high = _product_units(high * _DAY_HOURS, instruction.rate_unit, drug, counted) / hours
+    units_low = product_units(low * _DAY_HOURS, instruction.rate_unit, drug, counted) / hours
+    units_high = product_units(high * _DAY_HOURS, instruction.rate_unit, drug, counted) / hours
     if ceiling is not None:
         units_low, units_high = min(units_low, ceiling), min(units_high, ceiling)
     return _Use(units_low, units_high, units_low, units_high)
@@ -422,10 +330,10 @@ def _infused(instruction: DosageInstruction, drug: Drug, counted: str, ceiling: 
 
 def _wear_days(drug: Drug, counted: str) -> Decimal:
     """For how many days one unit acts: 1, except for a patch."""
-    if counted != "patch":
+    if counted != PATCH:
         return _ONE
     if drug.wear_hours is None or drug.wear_hours <= 0:
-        raise _Untold("wear-time-missing")
+        raise Untold("wear-time-missing")
     return drug.wear_hours / _DAY_HOURS
 
 
@@ -465,8 +373,8 @@ def _together(
     for instruction in step:
         try:
             use = _use_of(instruction, drug, counted)
-        except _Untold as untold:
-            reasons += untold.reasons(drug)
+        except Untold as untold:
+            reasons += _reasons(untold, drug)
             continue
         except ArithmeticError:
             reasons += (Reason("instruction-not-understood", drug.name),)
@@ -498,12 +406,11 @@ def _dose(
     """Milligrams of each ingredient in so many product units."""
     amounts = []
     for ingredient in drug.ingredients:
-        known = _STRENGTHS.get(ingredient.unit)
-        if known is None or ingredient.strength is None:
+        mg = mg_in_one(ingredient)
+        if mg is None:
             reasons += (Reason("strength-unknown", ingredient.name),)
             continue
-        mg = ingredient.strength * known[1]
-        if counted == "patch":
+        if counted == PATCH:
             mg *= _DAY_HOURS
         mg_high = settled(mg * high, _MG_PLACES)
         mg_low = mg_high if low == high else settled(mg * low, _MG_PLACES)
@@ -529,9 +436,9 @@ def signature_dose(instructions: Sequence[DosageInstruction], drug: Drug | None)
             (Reason("dose-missing", drug.name), Reason("frequency-missing", drug.name)),
         )
     try:
-        counted = _counted_in(drug)
-    except _Untold as untold:
-        return DailyDose(Basis.SIGNATURE, None, None, (), untold.reasons(drug))
+        counted = counted_in(drug)
+    except Untold as untold:
+        return DailyDose(Basis.SIGNATURE, None, None, (), _reasons(untold, drug))
     steps = [instructions] if len(instructions) == 1 else _steps(instructions)
     lowest: Decimal | None = None
     highest: Decimal | None = None
@@ -571,15 +478,15 @@ def supply_dose(drug: Drug | None, quantity: Quantity | None, days_supply: Decim
     if quantity is None or days_supply is None:
         return DailyDose(Basis.SUPPLY, None, None, (), reasons)
     try:
-        counted = _counted_in(drug)
+        counted = counted_in(drug)
         wear = _wear_days(drug, counted)
         units = _dispensed_units(quantity, drug, counted)
         if days_supply <= 0:
-            raise _Untold("days-supply-missing")
+            raise Untold("days-supply-missing")
         a_day = units * wear / days_supply
         return _dose(Basis.SUPPLY, drug, counted, a_day, a_day, (), ())
-    except _Untold as untold:
-        return DailyDose(Basis.SUPPLY, None, None, (), untold.reasons(drug))
+    except Untold as untold:
+        return DailyDose(Basis.SUPPLY, None, None, (), _reasons(untold, drug))
     except ArithmeticError:
         return DailyDose(Basis.SUPPLY, None, None, (), (Reason("quantity-missing", drug.name),))
 
@@ -587,13 +494,11 @@ def supply_dose(drug: Drug | None, quantity: Quantity | None, days_supply: Decim
 def _dispensed_units(quantity: Quantity, drug: Drug, counted: str) -> Decimal:
     """A dispensed quantity in product units. A bare number of a counted product counts it; a mass is
     refused, for 240 g of a syrup are grams of the syrup."""
-    if quantity.unit in _MASS or quantity.unit in _RELEASE:
-        raise _Untold("unit-ambiguous", unit=quantity.unit)
-    if quantity.value <= 0:
-        raise _Untold("quantity-missing")
-    if quantity.unit == "" and counted in ("each", "patch"):
+    if not quantity.value > 0:
+        raise Untold("quantity-missing")
+    if quantity.unit == "" and counted in (EACH, PATCH):
         return quantity.value
-    return _product_units(quantity.value, quantity.unit, drug, counted)
+    return product_units(quantity.value, quantity.unit, drug, counted, dispensed=True)
 
 
 def doses(
@@ -638,9 +543,9 @@ def expected_days_range(
     if drug is None or quantity is None or not dosage:
         return None
     try:
-        counted = _counted_in(drug)
+        counted = counted_in(drug)
         units = _dispensed_units(quantity, drug, counted)
-    except (_Untold, ArithmeticError):
+    except (Untold, ArithmeticError):
         return None
     steps = []
     for step in _steps(dosage):
