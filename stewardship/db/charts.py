@@ -32,6 +32,7 @@ from stewardship.domain.dosage import DosageInstruction, Quantity
 from stewardship.domain.drugs import Drug, Medication
 from stewardship.domain.orders import Order, Replacement, Setting, Supply, SupplyKind
 from stewardship.domain.policy import Enforcement
+from stewardship.domain.signing import as_supply
 
 
 class Recogniser(Protocol):
@@ -121,28 +122,6 @@ def chart_of(
     supplies += _ordered(connection, asked)
     facts = _facts(connection, asked, library)
     return Chart(known.patient, as_of, tuple(supplies), data_as_of=known.data_as_of, **facts)
-
-
-def as_supply(order: Order, kind: SupplyKind) -> Supply:
-    """An order seen as a supply: a prescription once it was submitted, a draft beside another order."""
-    return Supply(
-        id=order.id,
-        kind=kind,
-        medication=order.medication,
-        drug=order.drug,
-        start_on=order.starts_on,
-        dosage=order.dosage,
-        quantity=order.quantity,
-        days_supply=order.days_supply,
-        refills=order.refills,
-        status="active",
-        prescription=order.id,
-        prescriber=order.prescriber,
-        replaces=order.replaces,
-        setting=order.setting,
-        reasons=order.pain.reasons,
-        reason_sets=order.pain.reason_sets,
-    )
 
 
 def join(known: Chart, brought: Chart) -> Chart:

@@ -8,7 +8,6 @@ text, on both databases and in any process, so that its hash can be checked year
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import cache
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -31,14 +30,15 @@ def encode_shown(value: object) -> str:
     return _shown.encode(value).decode()
 
 
-@cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
 
 
 def decode(document: str, kind: type[T]) -> T:
     """The object that ``encode`` was given."""
-    made: T = _decoder(kind).decode(document)
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    made: T = decoder.decode(document)
     return made
 
 

@@ -19,10 +19,11 @@ from stewardship.db.columns import ID_LENGTH
 from stewardship.db.engine import new_id
 from stewardship.db.patients import ensure_patient, insert_once
 from stewardship.domain.chart import Chart
-from stewardship.domain.errors import Conflict, Fault, InvalidInput, PatientMismatch
-from stewardship.domain.orders import Order, Supply, SupplyKind
+from stewardship.domain.errors import Conflict, Fault, InvalidInput
+from stewardship.domain.orders import Order
 from stewardship.domain.people import Principal
-from stewardship.domain.policy import Decision, Enforcement, Finding, Outcome, Policy, Severity, decide
+from stewardship.domain.policy import Decision, Enforcement, Finding, Outcome, Policy, Severity
+from stewardship.domain.signing import Judged, judge
 from stewardship.services import answers, audit
 
 
@@ -55,7 +56,7 @@ def screen(
     now: datetime,
 ) -> list[Checked]:
     """Judge orders and keep nothing. Without orders the chart alone is looked at."""
-    _refuse_mixed(orders, brought)
+    _refuse_unfit(orders, brought)
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
     judged = _judge(session, library, known, orders, brought, by=by, now=now)
     return [Checked(None, one.order, brought.patient.id, one.decision) for one in judged]
@@ -75,11 +76,11 @@ def check(
 
     A draft never counts as a supply later. Without orders the chart alone is looked at.
     """
-    _refuse_mixed(orders, brought)
+    _refuse_unfit(orders, brought)
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
     judged = _judge(session, library, known, orders, brought, by=by, now=now)
     patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
-    ids = _keep(session, patient, judged, action="order.checked", channel=channel, by=by, now=now)
+    ids = _keep(session, library, patient, judged, action="order.checked", channel=channel, by=by, now=now)
     return [
         Checked(decision_id, one.order, brought.patient.id, one.decision)
         for decision_id, one in zip(ids, judged, strict=True)
@@ -102,7 +103,7 @@ def submit(
     same order submitted again gets its first answer; a different one under its id is a ``Conflict``.
     """
     order = replace(order, id=order.id or new_id(now), selected=True)
-    _refuse_mixed([order], brought)
+    _refuse_unfit([order], brought)
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
     earlier = _submitted(session, known.id, order, brought, by=by)
     if earlier is not None:
@@ -117,7 +118,7 @@ def submit(
         "by_user": by.user_id,
     }
     (decision_id,) = _keep(
-        session, patient, judged, action="order.submitted", channel=channel, by=by, now=now
+        session, library, patient, judged, action="order.submitted", channel=channel, by=by, now=now
     )
     if not insert_once(session, _orders, {**row, "decision_id": decision_id}):
         raise Conflict("this order is being submitted by somebody else at this moment: ask again")
@@ -125,14 +126,6 @@ def submit(
 
 
 # --- judging -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    order: Order | None
-    chart: Chart
-    policies: tuple[Policy, ...]
-    decision: Decision
 
 
 def _judge(
@@ -144,40 +137,18 @@ def _judge(
     *,
     by: Principal,
     now: datetime,
-) -> list[_Judged]:
-    """Each selected order on its own chart: the others lie beside it as drafts. When none is selected,
-    all are judged, for an order that nobody looked at must not come back as clear."""
-    policies = library.in_force(now.date())
-    chart = charts.join(
-        charts.chart_of(session, library, known, organisation_id=by.organisation_id, as_of=now), brought
-    )
-    if not orders:
-        return [_Judged(None, chart, policies, decide(policies, None, chart))]
-    selected = [order for order in orders if order.selected] or orders
-    judged = []
-    for order in selected:
-        beside = [charts.as_supply(other, SupplyKind.DRAFT) for other in orders if other is not order]
-        own = _without(chart, order, beside)
-        judged.append(_Judged(order, own, policies, decide(policies, order, own)))
-    return judged
+) -> tuple[Judged, ...]:
+    chart = charts.chart_of(session, library, known, organisation_id=by.organisation_id, as_of=now)
+    return judge(library.in_force(now.date()), orders, charts.join(chart, brought))
 
 
-def _without(chart: Chart, order: Order, drafts: list[Supply]) -> Chart:
-    """The chart without the order's own record: an order that is signed again is not its own history."""
-    supplies = [s for s in chart.supplies if s.id != order.id or s.kind is not SupplyKind.PRESCRIPTION]
-    if not drafts and len(supplies) == len(chart.supplies):
-        return chart
-    return replace(chart, supplies=(*supplies, *drafts))
-
-
-def _refuse_mixed(orders: Sequence[Order], brought: Chart) -> None:
-    if any(order.patient_id != brought.patient.id for order in orders):
-        raise PatientMismatch("the order and what came with it speak of different patients")
-    ids = [("/patient_id", brought.patient.id), *(("/order/id", order.id) for order in orders)]
+def _refuse_unfit(orders: Sequence[Order], brought: Chart) -> None:
+    """Refuse ids that cannot be kept, before anything is asked of the database."""
+    written = [("/patient_id", brought.patient.id or "\n"), *(("/order/id", order.id) for order in orders)]
     faults = tuple(
-        Fault(pointer, "id", f"an id has 1 to {ID_LENGTH} characters, none of them a control character")
-        for pointer, written in ids
-        if not 0 < len(written) <= ID_LENGTH or not written.isprintable()
+        Fault(pointer, "id", f"an id has at most {ID_LENGTH} characters, none of them a control character")
+        for pointer, text in written
+        if len(text) > ID_LENGTH or not text.isprintable()
     )
     if faults:
         raise InvalidInput("an id cannot be used", faults=faults)
@@ -194,8 +165,9 @@ _INSERT_FINDING = insert(_findings)
 
 def _keep(
     session: Session,
+    library: Library,
     patient: str,
-    judged: Sequence[_Judged],
+    judged: Sequence[Judged],
     *,
     action: str,
     channel: str,
@@ -203,6 +175,8 @@ def _keep(
     now: datetime,
 ) -> list[str]:
     """Write decisions, findings and audit events; the ids of the decisions."""
+    policies = library.in_force(now.date())
+    in_force = documents.encode([[p.id, p.version, p.sha256] for p in policies])
     decisions: list[dict[str, Any]] = []
     findings: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
@@ -219,7 +193,7 @@ def _keep(
                 "severity": finding.severity.value,
                 "document": documents.encode_shown(answers.finding_json(finding, policy)),
             }
-            for finding, policy in zip(one.decision.findings, one.policies, strict=True)
+            for finding, policy in zip(one.decision.findings, policies, strict=True)
         ]
         row = {
             "organisation_id": by.organisation_id,
@@ -233,7 +207,7 @@ def _keep(
             "by_role": by.role.value,
             "order_document": None if one.order is None else documents.encode(one.order),
             "chart_document": documents.encode(one.chart),
-            "policies_document": documents.encode([[p.id, p.version, p.sha256] for p in one.policies]),
+            "policies_document": in_force,
         }
         decisions.append(row)
         findings += found
