@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 
 from stewardship.domain.dosage import DosageInstruction, Quantity
-from stewardship.intake.fhir_r4.dosage import read_dosage, read_dosages
+from stewardship.domain.units import Units
+from stewardship.intake.fhir_r4 import dosage as reader
 from tests.intake.fhir import concept, dosage, tablets
 
 GTS = "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation"
+
+
+UNITS = Units({"{tablet}": "tablet", "tablet": "tablet", "mg": "mg"})
+
+
+def read_dosage(written: Any) -> DosageInstruction:
+    return reader.read_dosage(written, UNITS)
 
 
 def timing(**repeat: Any) -> dict[str, Any]:
@@ -189,12 +197,16 @@ def test_what_cannot_be_read_is_a_problem_of_the_instruction(written, problem):
 
 def test_an_instruction_that_is_none_is_an_instruction_with_a_problem():
     faults: list[str] = []
-    (found,) = read_dosages(["one a day"], "dosageInstruction", faults)
+    (found,) = reader.read_dosages(["one a day"], "dosageInstruction", faults, UNITS)
     assert found.problems == ("dosageInstruction",)
-    assert read_dosages("one a day", "dosageInstruction", faults) == ()
+    assert reader.read_dosages("one a day", "dosageInstruction", faults, UNITS) == ()
     assert faults == ["dosageInstruction"]
 
 
 def test_a_taper_keeps_its_steps_in_order():
     steps = [dosage(times, sequence=number) for number, times in ((1, 4), (2, 3), (3, 2))]
-    assert [(s.sequence, s.frequency) for s in read_dosages(steps, "", [])] == [(1, 4), (2, 3), (3, 2)]
+    assert [(s.sequence, s.frequency) for s in reader.read_dosages(steps, "", [], UNITS)] == [
+        (1, 4),
+        (2, 3),
+        (3, 2),
+    ]

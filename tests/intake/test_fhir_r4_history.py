@@ -15,6 +15,7 @@ from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Medication
 from stewardship.domain.errors import PatientMismatch
 from stewardship.domain.orders import Loss, SupplyKind
+from stewardship.domain.units import Units
 from stewardship.intake import fhir_r4
 from stewardship.intake.fhir_r4 import Resources
 from tests.builders import NOW, TODAY, a_drug
@@ -37,6 +38,9 @@ from tests.intake.fhir import (
 CODE_SETS = CodeSets(exact={("snomed-ct", "82423001"): frozenset({"chronic-pain"})}, prefixes={})
 
 
+UNITS = Units({"{tablet}": "tablet", "tablet": "tablet", "mg": "mg", "d": "d"})
+
+
 class Shelf:
     """A catalogue of one product."""
 
@@ -45,7 +49,7 @@ class Shelf:
 
 
 def chart(*documents: Any, **said: Any):
-    given = {"catalogue": Shelf(), "code_sets": CODE_SETS, "as_of": NOW, "patient_id": "p-1"}
+    given = {"catalogue": Shelf(), "code_sets": CODE_SETS, "units": UNITS, "as_of": NOW, "patient_id": "p-1"}
     return fhir_r4.read_history(Resources(*documents), **(given | said))
 
 
@@ -420,5 +424,5 @@ def test_anything_at_all_in_any_place_is_read_or_named_and_never_fails(data):
     broken = _with(sample, place, data.draw(ANYTHING))
     if sample["resourceType"] == "Patient" and place == ("id",):
         return
-    reading = fhir_r4.read_bundle(broken, catalogue=Shelf(), code_sets=CODE_SETS, as_of=NOW)
+    reading = fhir_r4.read_bundle(broken, catalogue=Shelf(), code_sets=CODE_SETS, units=UNITS, as_of=NOW)
     assert reading.chart.patient.id == "p-1"

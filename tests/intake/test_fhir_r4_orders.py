@@ -12,6 +12,7 @@ from stewardship.domain.dosage import Quantity
 from stewardship.domain.drugs import Medication
 from stewardship.domain.errors import PatientMismatch
 from stewardship.domain.orders import Loss, Phase, Replacement, Setting
+from stewardship.domain.units import Units
 from stewardship.intake import fhir_r4
 from tests.builders import NOW, TODAY, a_drug
 from tests.intake.fhir import (
@@ -34,6 +35,9 @@ CODE_SETS = CodeSets(
 )
 
 
+UNITS = Units({"{tablet}": "tablet", "tablet": "tablet", "mg": "mg", "d": "d"})
+
+
 class Shelf:
     """A catalogue of one product: what these tests are about is the reader."""
 
@@ -42,7 +46,9 @@ class Shelf:
 
 
 def read(document, **said):
-    return fhir_r4.read_bundle(document, catalogue=Shelf(), code_sets=CODE_SETS, as_of=NOW, **said)
+    return fhir_r4.read_bundle(
+        document, catalogue=Shelf(), code_sets=CODE_SETS, units=UNITS, as_of=NOW, **said
+    )
 
 
 def order(**said):

@@ -24,6 +24,7 @@ from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.errors import PatientMismatch
 from stewardship.domain.orders import Order
+from stewardship.domain.units import Units
 from stewardship.intake.fhir_r4 import clinical, medications
 from stewardship.intake.fhir_r4.elements import Faults, Json, words
 from stewardship.intake.fhir_r4.resources import Desk, Resources, tail
@@ -47,6 +48,7 @@ def read_bundle(
     *,
     catalogue: Catalogue,
     code_sets: CodeSets,
+    units: Units,
     as_of: datetime,
     order_ids: Collection[str] | None = None,
 ) -> Reading:
@@ -57,7 +59,7 @@ def read_bundle(
     """
     resources = Resources(document)
     patient_id = _only_patient(resources)
-    desk = Desk(resources, catalogue, code_sets, as_of.date())
+    desk = Desk(resources, catalogue, code_sets, units, as_of.date())
     drafts = [
         (own_id, resource)
         for own_id, resource in resources.of("MedicationRequest")
@@ -68,6 +70,7 @@ def read_bundle(
         resources,
         catalogue=catalogue,
         code_sets=code_sets,
+        units=units,
         as_of=as_of,
         patient_id=patient_id,
         leave_out=[own_id for own_id, _ in drafts],
@@ -82,6 +85,7 @@ def read_orders(
     *,
     catalogue: Catalogue,
     code_sets: CodeSets,
+    units: Units,
     as_of: datetime,
     patient_id: str,
 ) -> tuple[tuple[Order, ...], tuple[Gap, ...]]:
@@ -91,7 +95,7 @@ def read_orders(
     ``PatientMismatch`` when a draft names another patient. Drafts of other types are passed over, and
     so are those that say that something is *not* to be given.
     """
-    desk = Desk(others, catalogue, code_sets, as_of.date())
+    desk = Desk(others, catalogue, code_sets, units, as_of.date())
     found = drafts.of("MedicationRequest")
     _same_patient(others, (resource for _, resource in found), patient_id)
     return _orders(found, desk, patient_id)
@@ -119,6 +123,7 @@ def read_history(
     *,
     catalogue: Catalogue,
     code_sets: CodeSets,
+    units: Units,
     as_of: datetime,
     patient_id: str,
     leave_out: Collection[str] = (),
@@ -130,7 +135,7 @@ def read_history(
     """
     for kind in _ABOUT_A_PATIENT:
         _same_patient(resources, (resource for _, resource in resources.of(kind)), patient_id)
-    desk = Desk(resources, catalogue, code_sets, as_of.date())
+    desk = Desk(resources, catalogue, code_sets, units, as_of.date())
     gaps: list[Gap] = []
     patient = _patient(resources, patient_id, gaps)
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from stewardship.domain.dosage import DosageInstruction, Quantity
+from stewardship.domain.units import Units
 from stewardship.intake.fhir_r4.elements import (
     HOURS,
     Faults,
@@ -29,7 +30,7 @@ from stewardship.intake.fhir_r4.vocabulary import timing_codes
 _PERIOD_UNITS = frozenset({"s", "min", "h", "d", "wk", "mo", "a"})
 
 
-def read_dosages(value: Any, path: str, faults: Faults) -> tuple[DosageInstruction, ...]:
+def read_dosages(value: Any, path: str, faults: Faults, units: Units) -> tuple[DosageInstruction, ...]:
     """The instructions of an order or a supply, in the order in which they were written."""
     if value is None:
         return ()
@@ -39,11 +40,12 @@ def read_dosages(value: Any, path: str, faults: Faults) -> tuple[DosageInstructi
         faults.append(path)
         return ()
     return tuple(
-        read_dosage(item) if type(item) is dict else DosageInstruction(problems=(path,)) for item in value
+        read_dosage(item, units) if type(item) is dict else DosageInstruction(problems=(path,))
+        for item in value
     )
 
 
-def read_dosage(written: Json) -> DosageInstruction:
+def read_dosage(written: Json, units: Units) -> DosageInstruction:
     """One instruction; its ``problems`` are paths within it."""
     problems: Faults = []
     said: dict[str, Any] = {
@@ -56,9 +58,9 @@ def read_dosage(written: Json) -> DosageInstruction:
     timing = written.get("timing")
     if timing is not None:
         _timing(timing, said, problems)
-    _dose_and_rate(written, said, problems)
+    _dose_and_rate(written, said, problems, units)
     if written.get("maxDosePerPeriod") is not None:
-        said["max_per_day"] = _per_day(written["maxDosePerPeriod"], problems)
+        said["max_per_day"] = _per_day(written["maxDosePerPeriod"], problems, units)
     return DosageInstruction(problems=tuple(problems), **said)
 
 
@@ -94,10 +96,10 @@ def _says_no_rhythm(said: dict[str, Any]) -> bool:
 def _repeat(repeat: Json, said: dict[str, Any], problems: Faults) -> None:
     for name, key in _NUMBERS:
         said[name] = number(repeat.get(key), f"timing.repeat.{key}", problems)
-    unit = repeat.get("periodUnit")
+    unit = words(repeat.get("periodUnit"))
     if unit in _PERIOD_UNITS:
         said["period_unit"] = unit
-    elif unit is not None or said["period"] is not None:
+    elif "periodUnit" in repeat or said["period"] is not None:
         problems.append("timing.repeat.periodUnit")
     for name, key in _COUNTED:
         said[name] = _count(repeat.get(key), f"timing.repeat.{key}", problems)
@@ -164,18 +166,18 @@ def _by_code(concept: Any, said: dict[str, Any], problems: Faults) -> None:
     problems.append("timing.code")
 
 
-def _dose_and_rate(written: Json, said: dict[str, Any], problems: Faults) -> None:
+def _dose_and_rate(written: Json, said: dict[str, Any], problems: Faults, units: Units) -> None:
     if written.get("doseAndRate") is None:
         # Where STU3 wrote it.
         if "doseQuantity" in written or "doseRange" in written:
-            _dose(written, "", said, problems)
+            _dose(written, "", said, problems, units)
         return
     entries = objects(written["doseAndRate"], "doseAndRate", problems)
     chosen = _chosen(entries, problems)
     if chosen is None:
         return
-    _dose(chosen, "doseAndRate.", said, problems)
-    _rate(chosen, said, problems)
+    _dose(chosen, "doseAndRate.", said, problems, units)
+    _rate(chosen, said, problems, units)
 
 
 def _chosen(entries: list[Json], problems: Faults) -> Json | None:
@@ -196,26 +198,26 @@ def _chosen(entries: list[Json], problems: Faults) -> Json | None:
     return entries[0]
 
 
-def _dose(entry: Json, path: str, said: dict[str, Any], problems: Faults) -> None:
+def _dose(entry: Json, path: str, said: dict[str, Any], problems: Faults, units: Units) -> None:
     if entry.get("doseQuantity") is not None:
-        dose = quantity(entry["doseQuantity"], f"{path}doseQuantity", problems)
+        dose = quantity(entry["doseQuantity"], f"{path}doseQuantity", problems, units)
         if dose is not None:
             said["dose_low"] = said["dose_high"] = dose.value
             said["dose_unit"] = dose.unit
     elif entry.get("doseRange") is not None:
-        ends = _range(entry["doseRange"], f"{path}doseRange", problems)
+        ends = _range(entry["doseRange"], f"{path}doseRange", problems, units)
         if ends is not None:
             said["dose_low"], said["dose_high"], said["dose_unit"] = ends
 
 
-def _range(value: Any, path: str, problems: Faults) -> tuple[Decimal, Decimal, str] | None:
+def _range(value: Any, path: str, problems: Faults, units: Units) -> tuple[Decimal, Decimal, str] | None:
     """Both ends in one unit. Without a low end the high end stands for both; without a high end there
     is no telling."""
     if type(value) is not dict or value.get("high") is None:
         problems.append(path)
         return None
-    high = quantity(value["high"], f"{path}.high", problems)
-    low = quantity(value.get("low"), f"{path}.low", problems) or high
+    high = quantity(value["high"], f"{path}.high", problems, units)
+    low = quantity(value.get("low"), f"{path}.low", problems, units) or high
     if high is None or low is None:
         return None
     if low.unit != high.unit or low.value > high.value:
@@ -224,16 +226,16 @@ def _range(value: Any, path: str, problems: Faults) -> tuple[Decimal, Decimal, s
     return low.value, high.value, high.unit
 
 
-def _rate(entry: Json, said: dict[str, Any], problems: Faults) -> None:
+def _rate(entry: Json, said: dict[str, Any], problems: Faults, units: Units) -> None:
     low = high = None
     if entry.get("rateQuantity") is not None:
-        low = high = quantity(entry["rateQuantity"], "doseAndRate.rateQuantity", problems)
+        low = high = quantity(entry["rateQuantity"], "doseAndRate.rateQuantity", problems, units)
     elif entry.get("rateRange") is not None:
-        ends = _range(entry["rateRange"], "doseAndRate.rateRange", problems)
+        ends = _range(entry["rateRange"], "doseAndRate.rateRange", problems, units)
         if ends is not None:
             low, high = Quantity(ends[0], ends[2]), Quantity(ends[1], ends[2])
     elif entry.get("rateRatio") is not None:
-        _rate_ratio(entry["rateRatio"], said, problems)
+        _rate_ratio(entry["rateRatio"], said, problems, units)
         return
     if low is None or high is None:
         return
@@ -244,29 +246,29 @@ def _rate(entry: Json, said: dict[str, Any], problems: Faults) -> None:
     said.update(rate_low=low.value, rate_high=high.value, rate_unit=unit, rate_hours=HOURS[time])
 
 
-def _rate_ratio(ratio: Any, said: dict[str, Any], problems: Faults) -> None:
-    parts = _ratio(ratio, "doseAndRate.rateRatio", problems)
+def _rate_ratio(ratio: Any, said: dict[str, Any], problems: Faults, units: Units) -> None:
+    parts = _ratio(ratio, "doseAndRate.rateRatio", problems, units)
     if parts is not None:
         amount, span = parts
         said.update(rate_low=amount.value, rate_high=amount.value, rate_unit=amount.unit, rate_hours=span)
 
 
-def _per_day(ratio: Any, problems: Faults) -> Quantity | None:
+def _per_day(ratio: Any, problems: Faults, units: Units) -> Quantity | None:
     if type(ratio) is list and len(ratio) == 1:
         ratio = ratio[0]  # as R5 writes it
-    parts = _ratio(ratio, "maxDosePerPeriod", problems)
+    parts = _ratio(ratio, "maxDosePerPeriod", problems, units)
     if parts is None:
         return None
     amount, span = parts
     return Quantity(amount.value * 24 / span, amount.unit)
 
 
-def _ratio(ratio: Any, path: str, problems: Faults) -> tuple[Quantity, Decimal] | None:
+def _ratio(ratio: Any, path: str, problems: Faults, units: Units) -> tuple[Quantity, Decimal] | None:
     """An amount, and in how many hours it is given."""
     if type(ratio) is not dict:
         problems.append(path)
         return None
-    amount = quantity(ratio.get("numerator"), f"{path}.numerator", problems)
+    amount = quantity(ratio.get("numerator"), f"{path}.numerator", problems, units)
     span = hours(ratio.get("denominator"), f"{path}.denominator", problems)
     if amount is None or not span:
         problems.append(path)

@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 from stewardship.domain import codes
 from stewardship.domain.codes import Coding
 from stewardship.domain.dosage import Quantity
-from stewardship.intake.fhir_r4.units import canonical_unit
+from stewardship.domain.units import Units
 
 #: Any object of the document.
 Json: TypeAlias = Mapping[str, Any]
@@ -150,7 +150,7 @@ def whole(value: Any, path: str, faults: Faults) -> int | None:
     return int(found)
 
 
-def quantity(value: Any, path: str, faults: Faults) -> Quantity | None:
+def quantity(value: Any, path: str, faults: Faults, units: Units) -> Quantity | None:
     """An amount with its unit. One that is only a bound (``<5``) or has no value is not an amount."""
     if value is None:
         return None
@@ -158,7 +158,9 @@ def quantity(value: Any, path: str, faults: Faults) -> Quantity | None:
         faults.append(path)
         return None
     amount = number(value["value"], f"{path}.value", faults)
-    return None if amount is None else Quantity(amount, canonical_unit(value))
+    if amount is None:
+        return None
+    return Quantity(amount, units.canonical(words(value.get("code")), words(value.get("unit"))))
 
 
 def hours(value: Any, path: str, faults: Faults) -> Decimal | None:

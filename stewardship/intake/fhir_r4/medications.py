@@ -135,7 +135,7 @@ def read_dispensing(resource: Json, *, known_as: str, desk: Desk, faults: Faults
     medication, drug = desk.medicine(resource, faults)
     handed_over = "whenHandedOver" if resource.get("whenHandedOver") is not None else "whenPrepared"
     fills = objects(resource.get("authorizingPrescription"), "authorizingPrescription", faults)
-    supply = quantity(resource.get("daysSupply"), "daysSupply", faults)
+    supply = quantity(resource.get("daysSupply"), "daysSupply", faults, desk.units)
     by = [
         desk.resources.id_of(performer.get("actor"))
         for performer in objects(resource.get("performer"), "performer", faults)
@@ -146,8 +146,8 @@ def read_dispensing(resource: Json, *, known_as: str, desk: Desk, faults: Faults
         medication=medication,
         drug=drug,
         start_on=day(resource.get(handed_over), handed_over, faults, no_later_than=desk.today),
-        dosage=read_dosages(resource.get("dosageInstruction"), "dosageInstruction", faults),
-        quantity=quantity(resource.get("quantity"), "quantity", faults),
+        dosage=read_dosages(resource.get("dosageInstruction"), "dosageInstruction", faults, desk.units),
+        quantity=quantity(resource.get("quantity"), "quantity", faults, desk.units),
         days_supply=_days_of(resource.get("daysSupply"), supply, faults),
         status=_STATUS.get(words(resource.get("status")), "unknown"),
         prescription=desk.resources.id_of(fills[0]) if fills else "",
@@ -169,7 +169,7 @@ def read_statement(resource: Json, *, known_as: str, desk: Desk, faults: Faults)
         medication=medication,
         drug=drug,
         start_on=day(start, path, faults, no_later_than=desk.today),
-        dosage=read_dosages(resource.get("dosage"), "dosage", faults),
+        dosage=read_dosages(resource.get("dosage"), "dosage", faults, desk.units),
         status=_STATUS.get(words(resource.get("status")), "unknown"),
         ended_on=day(end, "effectivePeriod.end", faults, no_later_than=desk.today),
         reasons=reasons,
@@ -192,8 +192,8 @@ def _prescribed(resource: Json, desk: Desk, faults: Faults) -> _Prescribed:
         drug,
         written_on,
         _earliest_fill(dispense, written_on, faults),
-        read_dosages(resource.get("dosageInstruction"), "dosageInstruction", faults),
-        quantity(dispense.get("quantity"), "dispenseRequest.quantity", faults),
+        read_dosages(resource.get("dosageInstruction"), "dosageInstruction", faults, desk.units),
+        quantity(dispense.get("quantity"), "dispenseRequest.quantity", faults, desk.units),
         days(dispense.get("expectedSupplyDuration"), "dispenseRequest.expectedSupplyDuration", faults),
         whole(dispense.get("numberOfRepeatsAllowed"), "dispenseRequest.numberOfRepeatsAllowed", faults),
         reasons,
@@ -229,9 +229,9 @@ def _earliest_fill(dispense: Json, written_on: date | None, faults: Faults) -> d
 def _days_of(written: object, supply: Quantity | None, faults: Faults) -> Decimal | None:
     """daysSupply is a quantity of days; some write it without a unit, and then it is days all the same,
     for that is what the element is."""
-    if supply is not None and not supply.unit:
-        return supply.value
-    return None if supply is None else days(written, "daysSupply", faults)
+    if supply is None:
+        return None
+    return days(written, "daysSupply", faults) if supply.unit else supply.value
 
 
 def _reasons(

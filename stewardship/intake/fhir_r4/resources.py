@@ -14,6 +14,7 @@ from typing import Any
 
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue, Drug, Medication
+from stewardship.domain.units import Units
 from stewardship.intake.fhir_r4.elements import Faults, Json, codings, words
 
 
@@ -111,11 +112,12 @@ def tail(reference: str) -> str:
 
 @dataclass(slots=True)
 class Desk:
-    """What reading needs at hand: the other resources, the catalogue, the code sets, and the day."""
+    """What reading needs at hand: the other resources, the reference data, and the day."""
 
     resources: Resources
     catalogue: Catalogue
     code_sets: CodeSets
+    units: Units
     today: date
 
     def medicine(self, resource: Json, faults: Faults) -> tuple[Medication, Drug | None]:
