@@ -110,7 +110,9 @@ class Encounter:
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Something about the patient that could not be known: ``history-missing``, ``history-error``,
-    ``history-incomplete``, ``history-unavailable``, ``resource-unreadable`` ... and what it is about."""
+    ``history-incomplete``, ``history-unavailable``, ``resource-unreadable`` ... and what it is about.
+
+    Codes that begin with ``record-`` are about something else than prescriptions and dispensings."""
 
     code: str
     about: str = ""
@@ -154,7 +156,7 @@ class Chart:
     @cached_property
     def history_gaps(self) -> tuple[str, ...]:
         """Why the medication history may be less than whole: codes of gaps, undated supplies."""
-        codes = {gap.code for gap in self.gaps}
+        codes = {gap.code for gap in self.gaps if not gap.code.startswith("record-")}
         if undated(self.supplies):
             codes.add("supply-without-date")
         return tuple(sorted(codes))

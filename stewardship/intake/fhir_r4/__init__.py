@@ -4,7 +4,9 @@ Reading is tolerant: unknown elements are ignored, resources are taken by type w
 they came in, and what one client leaves out another may write. It is not generous: a number in quotes,
 a bound instead of an amount, a duration without a unit are not read. What could not be read is named as
 a gap of the chart, ``Gap("resource-unreadable", "MedicationRequest[3].authoredOn")``, or as a problem of
-the dosage instruction; never with a value, and never by failing.
+the dosage instruction; never with a value, and never by failing. The gap's code is ``resource-unreadable``
+for prescriptions and dispensings, ``record-unreadable`` for everything else in the history, and
+``order-unreadable`` for the orders themselves.
 
 Input is JSON as ``intake.strict_json`` reads it (numbers are ``int`` or ``Decimal``).
 
@@ -148,7 +150,7 @@ def read_history(
             record = read(resource, known_as=own_id or f"{kind}[{place}]", desk=desk, faults=faults)
             if record is not None:
                 found.append(record)
-                gaps.extend(Gap("resource-unreadable", f"{kind}[{place}].{path}") for path in faults)
+                gaps.extend(_unreadable(f"{kind}[{place}]", faults))
         return found
 
     left_out = frozenset(leave_out)
@@ -220,8 +222,13 @@ def _patient(resources: Resources, patient_id: str, gaps: list[Gap]) -> Patient:
         return Patient(patient_id)
     faults: Faults = []
     patient = clinical.read_patient(found[0][1], known_as=patient_id, faults=faults)
-    gaps += [Gap("resource-unreadable", f"Patient[0].{path}") for path in faults]
+    gaps += _unreadable("Patient[0]", faults)
     return patient
+
+
+def _unreadable(where: str, faults: Faults) -> list[Gap]:
+    code = "resource-unreadable" if where.startswith("Medication") else "record-unreadable"
+    return [Gap(code, f"{where}.{path}") for path in faults]
 
 
 def _same_patient(resources: Resources, about: Iterable[Json], patient_id: str) -> None:
