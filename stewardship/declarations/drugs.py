@@ -1,4 +1,4 @@
-"""``reference/drugs``, ``reference/code_sets`` and ``reference/exemptions.toml`` read into the domain's terms.
+"""``reference/drugs``, ``reference/code_sets``, ``reference/exemptions.toml`` in the domain's terms.
 
 Reading takes what is written; whether the files are *right* (no stimulant among the depressants, no trait
 among sickle-cell disease) is the linter's question, see ``declarations.lint``.
@@ -203,7 +203,7 @@ def read_code_sets(reference: Path) -> CodeSets:
                 prefixes.setdefault(key, {})[name] = match == PREFIX
             else:
                 raise DeclarationError(
-                    f"code_sets/{name}.csv: {code} has match {match!r}; write {EXACT}, {PREFIX} or {NOT_PREFIX}"
+                    f"{name}.csv: {code} has match {match!r}; write {EXACT}, {PREFIX} or {NOT_PREFIX}"
                 )
     return CodeSets(
         exact={key: frozenset(found) for key, found in exact.items()},
@@ -284,7 +284,7 @@ def checked(path: Path, schema: Schema) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise DeclarationError(f"{path.name}: {error}") from error
     except ValidationError as error:
-        raise DeclarationError(f"{path.name}: {error.normalized_messages()}") from error
+        raise DeclarationError(f"{path.name}: {error.messages}") from error
     return dict(loaded)
 
 
