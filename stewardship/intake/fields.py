@@ -112,6 +112,8 @@ class ExactDecimal(_Coded, fields.Decimal):
     ) -> None:
         bounds = validate.Range(Decimal(least), Decimal(most), min_inclusive=not above)
         super().__init__(within=bounds, **kwargs)
+        self.least = Decimal(least)
+        self.above = above
         self.most_places = places
 
     def _validated(self, value: Any) -> Decimal:

@@ -1,0 +1,24 @@
+"""The JSON API: ``/api/v1``, described at ``/api/v1/openapi.json``, to be browsed at ``/api/v1/docs``.
+
+A room is a module with a ``room``: a blueprint whose views say which permission they need, read their
+input by a schema, open the transaction, call a service and write the answer. What goes wrong is raised,
+and ``problems`` has the one table that says what the caller sees.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from stewardship.api import decisions, drugs, orders, policies, who
+from stewardship.api.openapi import make_api, pages
+
+PREFIX = "/api/v1"
+ROOMS = (orders.room, decisions.room, policies.room, drugs.room, who.room)
+
+
+def register(app: Flask) -> None:
+    """Add the API and its description to the application."""
+    api = make_api(app)
+    for room in ROOMS:
+        api.register_blueprint(room, url_prefix=PREFIX)
+    app.register_blueprint(pages(api, url_prefix=PREFIX))

@@ -1,0 +1,290 @@
+"""What the API answers and takes besides an order, as schemas: the requests are read by them, the
+answers are documented by them (and a test holds real answers against the document)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from stewardship.domain.drugs import DrugClass, Release, Schedule
+from stewardship.domain.people import Role
+from stewardship.domain.policy import Disposition, Enforcement, Force, Outcome, Severity
+from stewardship.intake.fields import Choice, Day, Flag, Instant, StrictSchema, Text, Token, WholeNumber
+
+_HIGHEST_VERSION = 1_000_000
+
+
+def _nullable(**kwargs: Any) -> Any:
+    return {"required": True, "allow_none": True, **kwargs}
+
+
+# --- requests ---------------------------------------------------------------------------------------
+
+
+class OverrideRequest(StrictSchema):
+    """Why the prescriber goes ahead: a coded reason of the policy, and words if there is more to say."""
+
+    reason = Token(required=True, metadata={"description": "One of the finding's `override_reasons`."})
+    comment = Text(longest=2_000, load_default="")
+
+
+class ExceptionRequest(StrictSchema):
+    """Why a hard stop should be lifted for this order, and the note that the policy may ask for."""
+
+    reason = Text(longest=400, blank=False, required=True)
+    note = Text(longest=2_000, load_default="")
+
+
+class CountersignatureRequest(StrictSchema):
+    """Another person's yes or no."""
+
+    approve = Flag(required=True)
+    note = Text(longest=2_000, load_default="")
+
+
+class VersionInQuery(WholeNumber):
+    """A version as the query writes it: ASCII digits."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 7:
+            return super()._validated(int(value))
+        raise self.make_error("not-whole")
+
+
+class PoliciesQuery(StrictSchema):
+    """``on`` asks for the policies in force on that day; without it, every published version is listed."""
+
+    on = Day(metadata={"description": "Only what is in force on this day, e.g. 2026-11-21."})
+
+
+class PolicyQuery(StrictSchema):
+    """Which version; without it, the one in force today, or else the newest published one."""
+
+    version = VersionInQuery(least=1, most=_HIGHEST_VERSION)
+
+
+class DrugsQuery(StrictSchema):
+    """Part of a name, as somebody types it."""
+
+    q = Text(longest=100, blank=False, required=True)
+
+
+# --- answers ----------------------------------------------------------------------------------------
+
+
+class SourceAnswer(StrictSchema):
+    """Where a policy comes from."""
+
+    title = fields.String(required=True)
+    publisher = fields.String(required=True)
+    date = fields.Date(required=True)
+    url = fields.String(required=True)
+
+
+class ReasonAnswer(StrictSchema):
+    """A coded reason with which a soft stop may be overridden."""
+
+    code = fields.String(required=True)
+    display = fields.String(required=True)
+
+
+class ExceptionPathAnswer(StrictSchema):
+    """Who must agree before a hard stop is lifted."""
+
+    countersignatures = fields.Integer(required=True)
+    roles = fields.List(fields.String(), required=True)
+    including = fields.List(fields.String(), required=True)
+    requires_note = fields.String(required=True)
+
+
+class FindingAnswer(StrictSchema):
+    """What one policy says about the order, with the facts it used."""
+
+    policy = fields.String(required=True)
+    version = fields.Integer(required=True)
+    title = fields.String(required=True)
+    outcome = Choice(Outcome, required=True)
+    enforcement = Choice(Enforcement, required=True, metadata={"description": "As applied."})
+    severity = Choice(Severity, required=True)
+    summary = fields.String(required=True)
+    detail = fields.String(required=True)
+    next_step = fields.String(required=True)
+    topic = fields.String()
+    facts = fields.Dict(keys=fields.String(), required=True)
+    missing = fields.List(fields.String(), required=True)
+    evidence = fields.String(required=True)
+    force = Choice(Force, required=True)
+    source = fields.Nested(SourceAnswer, required=True)
+    override_reasons = fields.List(fields.Nested(ReasonAnswer), required=True)
+    exception = fields.Nested(ExceptionPathAnswer, **_nullable())
+
+
+class OverrideAnswer(StrictSchema):
+    """A soft stop that was overridden: by whom (an id), when, why."""
+
+    policy = fields.String(required=True)
+    reason = fields.String(required=True)
+    comment = fields.String(required=True)
+    by = fields.String(required=True)
+    at = Instant(required=True)
+
+
+class CountersignatureAnswer(StrictSchema):
+    """One person's yes or no to an exception."""
+
+    by = fields.String(required=True)
+    role = Choice(Role, required=True)
+    approve = fields.Boolean(required=True)
+    note = fields.String(required=True)
+    at = Instant(required=True)
+
+
+class MissingAnswer(StrictSchema):
+    """What an open exception still needs: so many approvals, and one of each role named."""
+
+    signatures = fields.Integer(required=True)
+    roles = fields.List(fields.String(), required=True)
+
+
+class ExceptionAnswer(StrictSchema):
+    """A request that a hard stop be lifted, and who has agreed so far."""
+
+    id = fields.String(required=True)
+    decision = fields.String(required=True)
+    policy = fields.String(required=True)
+    status = fields.String(required=True, validate=validate.OneOf(["open", "approved", "declined"]))
+    reason = fields.String(required=True)
+    note = fields.String(required=True)
+    by = fields.String(required=True)
+    at = Instant(required=True)
+    closed_at = Instant(**_nullable())
+    missing = fields.Nested(MissingAnswer, required=True)
+    countersignatures = fields.List(fields.Nested(CountersignatureAnswer), required=True)
+
+
+class DecisionAnswer(StrictSchema):
+    """All findings about one order, also those that passed or did not apply."""
+
+    id = fields.String(**_nullable(metadata={"description": "null when nothing was stored"}))
+    order_id = fields.String(**_nullable())
+    patient_id = fields.String(required=True)
+    as_of = Instant(required=True)
+    disposition = Choice(Disposition, required=True)
+    findings = fields.List(fields.Nested(FindingAnswer), required=True)
+
+
+class PolicyVersionAnswer(StrictSchema):
+    """A version of a policy, by the hash of its file."""
+
+    id = fields.String(required=True)
+    version = fields.Integer(required=True)
+    sha256 = fields.String(required=True)
+
+
+class StoredDecisionAnswer(DecisionAnswer):
+    """A decision as it was made, what people did about it since, and how it stands now."""
+
+    effective = Choice(Disposition, required=True, metadata={"description": "After all that was lifted."})
+    channel = fields.String(required=True)
+    by = fields.String(required=True)
+    role = Choice(Role, required=True)
+    policies = fields.List(fields.Nested(PolicyVersionAnswer), required=True)
+    overrides = fields.List(fields.Nested(OverrideAnswer), required=True)
+    exceptions = fields.List(fields.Nested(ExceptionAnswer), required=True)
+
+
+class PolicyLine(StrictSchema):
+    """One version of a policy, in a list."""
+
+    id = fields.String(required=True)
+    version = fields.Integer(required=True)
+    title = fields.String(required=True)
+    effective_from = fields.Date(required=True)
+    effective_until = fields.Date(**_nullable())
+    jurisdiction = fields.String(required=True)
+    enforcement = Choice(Enforcement, required=True)
+    severity = Choice(Severity, required=True)
+    force = Choice(Force, required=True)
+    kind = fields.String(required=True)
+    source = fields.Nested(SourceAnswer, required=True)
+    sha256 = fields.String(required=True)
+    in_force = fields.Boolean(required=True, metadata={"description": "On the day asked for, else today."})
+
+
+class PoliciesAnswer(StrictSchema):
+    """A list of policy versions, by id and version."""
+
+    policies = fields.List(fields.Nested(PolicyLine), required=True)
+
+
+class PolicyAnswer(PolicyLine):
+    """A policy version in full: its parameters, words, limitations, ways past it."""
+
+    rationale = fields.String(required=True)
+    limitations = fields.String(required=True)
+    review = fields.Dict(keys=fields.String(), required=True)
+    applies_to = fields.Dict(keys=fields.String(), required=True)
+    parameters = fields.Dict(keys=fields.String(), required=True)
+    card = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    override_reasons = fields.List(fields.Nested(ReasonAnswer), required=True)
+    exception = fields.Nested(ExceptionPathAnswer, **_nullable())
+    versions = fields.List(fields.Integer(), required=True)
+
+
+class IngredientAnswer(StrictSchema):
+    """An active ingredient; a strength that its source does not state is null, never zero."""
+
+    name = fields.String(required=True)
+    rxcui = fields.String(required=True)
+    strength = fields.Decimal(**_nullable())
+    unit = fields.String(required=True)
+    opioid = fields.Boolean(required=True)
+
+
+class DrugAnswer(StrictSchema):
+    """A product that the catalogue knows."""
+
+    system = fields.String(required=True)
+    code = fields.String(required=True)
+    name = fields.String(required=True)
+    form = fields.String(required=True)
+    release = Choice(Release, required=True)
+    schedule = Choice(Schedule, **_nullable())
+    classes = fields.List(Choice(DrugClass), required=True)
+    ingredients = fields.List(fields.Nested(IngredientAnswer), required=True)
+
+
+class DrugsAnswer(StrictSchema):
+    """Products whose names are most like what was typed, the likeliest first."""
+
+    drugs = fields.List(fields.Nested(DrugAnswer), required=True)
+
+
+class WhoAnswer(StrictSchema):
+    """Whom the token speaks for."""
+
+    user = fields.String(required=True)
+    organisation = fields.String(required=True)
+    role = Choice(Role, required=True)
+    permissions = fields.List(fields.String(), required=True)
+
+
+class FaultAnswer(StrictSchema):
+    """One thing wrong: a JSON pointer into the body (or `?name` of the query), a code, words."""
+
+    pointer = fields.String(required=True)
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class ProblemAnswer(StrictSchema):
+    """RFC 9457: what was wrong and where. No value is ever repeated."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    code = fields.String(required=True)
+    detail = fields.String()
+    errors = fields.List(fields.Nested(FaultAnswer), required=True)
+    request_id = fields.String(required=True)

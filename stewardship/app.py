@@ -1,0 +1,157 @@
+"""The one place where things meet: settings, declarations, database and faces become an application.
+
+It does not start when it would not be safe to: settings unfit for production, a policy or reference file
+that is wrong, no policy in force, a database whose schema is not this version's, a view that does not
+say whom it admits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+
+from flask import Flask, Response, abort, request
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from stewardship import __version__, api, auth, web
+from stewardship.api import problems
+from stewardship.config import Environment, Settings
+from stewardship.db import AuditKeys, Sessions, connect, migrate
+from stewardship.declarations import Library, load
+from stewardship.domain.errors import DeclarationError, StewardshipError, Unavailable
+from stewardship.observability import configure_logging, log, observe, report_fault, request_id
+from stewardship.runtime import Runtime, install, utc_now
+
+#: Everything a page needs is served from here; nothing may be loaded from, sent to or framed by others.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_STRICT_TRANSPORT = "max-age=31536000; includeSubDomains"
+
+
+def create_app(
+    settings: Settings,
+    *,
+    library: Library | None = None,
+    sessions: Sessions | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Flask:
+    """The WSGI application. ``library`` and ``sessions`` are made from the settings when not given.
+
+    Raises ``Misconfigured``, ``DeclarationError`` or ``Unavailable`` with words for the operator.
+    """
+    settings.refuse_unsafe()
+    library = library or load(policies_dir=settings.policies_dir)
+    if not library.in_force(clock().date()):
+        raise DeclarationError("no policy is in force today: nothing would be checked")
+    sessions = sessions or _connect(settings)
+    migrate.require_current(sessions.kw["bind"])
+
+    app = Flask("stewardship", static_folder=None, template_folder=None)
+    app.config.update(
+        SECRET_KEY=settings.secret_key or None,
+        MAX_CONTENT_LENGTH=settings.hook_bytes,
+        SESSION_COOKIE_SECURE=settings.environment is Environment.PRODUCTION,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        TRAP_HTTP_EXCEPTIONS=False,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    install(app, Runtime(settings, library, sessions, clock))
+    observe(app)
+    _guard_addresses(app)
+    _guard_answers(app, strict_transport=settings.environment is Environment.PRODUCTION)
+    _answer_errors(app)
+    api.register(app)
+    app.register_blueprint(web.front)
+
+    if missing := auth.undeclared(app):
+        raise RuntimeError(f"views that do not say whom they admit: {', '.join(missing)}")
+    log.info(
+        "ready", version=__version__, environment=settings.environment.value, policies=len(library.policies)
+    )
+    return app
+
+
+def from_environment() -> Flask:
+    """The application that the environment describes; a refusal to start ends the process with words."""
+    configure_logging()
+    try:
+        return create_app(Settings.from_env(os.environ))
+    except StewardshipError as refusal:
+        raise SystemExit(f"stewardship does not start: {refusal.message}") from None
+
+
+def _connect(settings: Settings) -> Sessions:
+    key = settings.audit_key.encode()
+    return connect(settings.database_url, audit_keys=AuditKeys.single(key) if key else None)
+
+
+def _guard_addresses(app: Flask) -> None:
+    @app.before_request
+    def refuse_invisible() -> None:
+        # No id of ours holds a character that cannot be seen, and no database takes each of them.
+        if not request.path.isprintable():
+            abort(HTTPStatus.NOT_FOUND)
+
+
+def _guard_answers(app: Flask, *, strict_transport: bool) -> None:
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        # Answers speak of patients: no cache between here and the reader keeps them.
+        response.headers.setdefault("Cache-Control", "no-store")
+        if strict_transport:
+            response.headers.setdefault("Strict-Transport-Security", _STRICT_TRANSPORT)
+        return response
+
+
+def _answer_errors(app: Flask) -> None:
+    """One table of errors for all faces: problem documents, and a plain page for browsers."""
+
+    @app.errorhandler(StewardshipError)
+    def cause(error: StewardshipError) -> Response:
+        if isinstance(error, DeclarationError):
+            report_fault(error)
+        return problems.of_cause(error, request_id=request_id())
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        if error.response is not None:
+            return Response(error.response.get_data(), status=error.response.status_code)
+        if _is_page():
+            return web.error_page(HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))
+        return problems.of_http(error, request_id=request_id())
+
+    @app.errorhandler(OperationalError)
+    @app.errorhandler(InterfaceError)
+    @app.errorhandler(PoolTimeout)
+    def database(error: Exception) -> Response:
+        report_fault(error)
+        return problems.of_cause(
+            Unavailable("the database cannot be reached; nothing was changed", code="database-unavailable"),
+            request_id=request_id(),
+        )
+
+    @app.errorhandler(Exception)
+    def fault(error: Exception) -> Response:
+        report_fault(error)
+        if _is_page():
+            return web.error_page(HTTPStatus.INTERNAL_SERVER_ERROR)
+        return problems.fault(request_id=request_id())
+
+
+def _is_page() -> bool:
+    return not request.path.startswith(("/api/", "/cds-services"))

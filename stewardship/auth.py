@@ -1,0 +1,168 @@
+"""Who is asking, and what they may do: roles and permissions as data, bearer tokens, deny by default.
+
+A view says what it needs with ``@requires(Permission.X)``, or that it needs nothing with ``@public``.
+``undeclared`` names the views that say neither; the application refuses to start with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+from flask import Flask, g, request
+
+from stewardship.db.engine import transaction
+from stewardship.domain.errors import Forbidden, Unauthenticated
+from stewardship.domain.people import Principal, Role
+from stewardship.runtime import runtime
+from stewardship.services import tokens
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Permission(StrEnum):
+    """One thing that may be done; a token's scopes are words of this list."""
+
+    SCREEN_ORDERS = "orders:screen"
+    SUBMIT_ORDERS = "orders:submit"
+    READ_DECISIONS = "decisions:read"
+    OVERRIDE_FINDINGS = "findings:override"
+    REQUEST_EXCEPTIONS = "exceptions:request"
+    COUNTERSIGN_EXCEPTIONS = "exceptions:countersign"
+    READ_POLICIES = "policies:read"
+    READ_DRUGS = "drugs:read"
+    CALL_HOOKS = "cds-hooks"
+    #: Every known caller may ask who it is taken for.
+    KNOW_ONESELF = "self:read"
+
+
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.PRESCRIBER: frozenset(
+        {
+            Permission.SCREEN_ORDERS,
+            Permission.SUBMIT_ORDERS,
+            Permission.READ_DECISIONS,
+            Permission.OVERRIDE_FINDINGS,
+            Permission.REQUEST_EXCEPTIONS,
+            Permission.COUNTERSIGN_EXCEPTIONS,
+            Permission.READ_POLICIES,
+            Permission.READ_DRUGS,
+            Permission.KNOW_ONESELF,
+        }
+    ),
+    Role.PHARMACIST: frozenset(
+        {
+            Permission.SCREEN_ORDERS,
+            Permission.READ_DECISIONS,
+            Permission.COUNTERSIGN_EXCEPTIONS,
+            Permission.READ_POLICIES,
+            Permission.READ_DRUGS,
+            Permission.KNOW_ONESELF,
+        }
+    ),
+    Role.COMPLIANCE: frozenset(
+        {
+            Permission.READ_DECISIONS,
+            Permission.COUNTERSIGN_EXCEPTIONS,
+            Permission.READ_POLICIES,
+            Permission.READ_DRUGS,
+            Permission.KNOW_ONESELF,
+        }
+    ),
+    Role.EHR: frozenset(
+        {
+            Permission.CALL_HOOKS,
+            Permission.SCREEN_ORDERS,
+            Permission.SUBMIT_ORDERS,
+            Permission.READ_POLICIES,
+            Permission.READ_DRUGS,
+            Permission.KNOW_ONESELF,
+        }
+    ),
+    Role.ADMIN: frozenset({Permission.READ_POLICIES, Permission.READ_DRUGS, Permission.KNOW_ONESELF}),
+}
+
+
+def requires(
+    permission: Permission, *, open_in_demo: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let the view be reached only by callers who may do this; it finds them with ``principal()``.
+
+    ``open_in_demo`` is for CDS Hooks alone: where the settings say so, a call that brings no token of
+    ours is taken for the EHR of the demonstration's organisation.
+    """
+
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            g.principal = _admit(permission, open_in_demo=open_in_demo)
+            return view(*args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return guarded
+
+    return guard
+
+
+def public(view: Callable[P, R]) -> Callable[P, R]:
+    """Say that anybody may reach the view; it shows nothing about patients."""
+
+    @wraps(view)
+    def open_view(*args: P.args, **kwargs: P.kwargs) -> R:
+        return view(*args, **kwargs)
+
+    open_view.permission = None  # type: ignore[attr-defined]
+    return open_view
+
+
+def undeclared(app: Flask) -> list[str]:
+    """The endpoints whose views say neither whom they admit nor that they are public."""
+    return sorted(name for name, view in app.view_functions.items() if not hasattr(view, "permission"))
+
+
+def permission_of(view: Callable[..., Any]) -> Permission | None:
+    """What a view asks for; ``None`` when it is public."""
+    return cast("Permission | None", view.permission)  # type: ignore[attr-defined]
+
+
+def principal() -> Principal:
+    """Who asks, inside a view that ``requires`` something."""
+    return cast(Principal, g.principal)
+
+
+def _admit(permission: Permission, *, open_in_demo: bool) -> Principal:
+    token = _bearer_token()
+    running = runtime()
+    if open_in_demo and running.settings.cds_open and _is_foreign(token):
+        return Principal("demo-ehr", running.settings.demo_organisation, Role.EHR)
+    if token is None:
+        raise Unauthenticated("bring a token: Authorization: Bearer ...")
+    with transaction(running.sessions, write=False) as session:
+        known = tokens.authenticate(session, token, now=running.clock())
+    if known is None:
+        raise Unauthenticated("the token is not known, or no longer good")
+    if permission not in PERMISSIONS[known.role]:
+        raise Forbidden(f"this needs the permission {permission}, which the role {known.role} does not have")
+    if known.scopes and permission not in known.scopes:
+        raise Forbidden(f"this needs the permission {permission}, which the token was not given")
+    return known
+
+
+def _bearer_token() -> str | None:
+    """The token of the Authorization header; ``None`` without one. Longer than any of ours is no token."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN or not token.isascii():
+        return None
+    return token
+
+
+def _is_foreign(token: str | None) -> bool:
+    """Whether a caller brings no token of ours: none at all, or a JSON Web Token of its own making."""
+    return token is None or token.count(".") == 2  # header, claims, signature
+
+
+_LONGEST_TOKEN = 8_192

@@ -1,0 +1,158 @@
+"""Settings: read once from the environment, then handed down; nothing else reads the environment.
+
+=================================  =====================================================================
+``STEWARDSHIP_ENV``                ``production`` (the default), ``demo`` or ``test``
+``STEWARDSHIP_DATABASE_URL``       ``sqlite:///file.db`` or ``postgresql://...``; a file here by default
+``STEWARDSHIP_SECRET_KEY``         signs what browsers keep; 32 characters or more
+``STEWARDSHIP_AUDIT_KEY``          keys the chain of audit events; 32 characters or more, not the same
+``STEWARDSHIP_CDS_ALLOWED_ORIGINS`` origins of browser clients that may call CDS Hooks, comma-separated
+``STEWARDSHIP_CDS_OPEN``           demo only: CDS Hooks calls need no token of ours
+``STEWARDSHIP_DEMO_ORGANISATION``  whose EHR such a call is taken for
+``STEWARDSHIP_POLICIES_DIR``       another folder of policy files
+``STEWARDSHIP_PUBLIC_URL``         the address under which clients reach the service, for links in cards
+``STEWARDSHIP_TIME_BUDGET_MS``     how long a check may take before it says that it could not finish
+``STEWARDSHIP_DEBUG``              never in production
+=================================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from stewardship.domain.errors import StewardshipError
+
+DEFAULT_DATABASE_URL = "sqlite:///stewardship.db"
+
+#: Characters of a key, at the least; 32 of URL-safe base64 are 192 bits.
+SHORTEST_KEY = 32
+#: Keys with fewer different characters than this were typed, not drawn.
+_FEWEST_DIFFERENT = 12
+_MAKE_ONE = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+_WORDS_OF_DEFAULTS = ("change", "default", "secret", "example", "password", "insecure")
+
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]{1,5})?")
+
+
+class Misconfigured(StewardshipError):
+    """A setting is missing or unsafe; the text names it and says what to write. Nothing is started."""
+
+    code = "misconfigured"
+
+
+class Environment(StrEnum):
+    """What the process is for. Only production guards real patients, so it is the default."""
+
+    PRODUCTION = "production"
+    DEMO = "demo"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that an operator decides. Keys are kept out of ``repr`` and so out of logs."""
+
+    environment: Environment = Environment.PRODUCTION
+    database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
+    secret_key: str = field(default="", repr=False)
+    audit_key: str = field(default="", repr=False)
+    cds_allowed_origins: tuple[str, ...] = ()
+    cds_open: bool = False
+    demo_organisation: str = "demo"
+    policies_dir: Path | None = None
+    public_url: str = ""
+    debug: bool = False
+    #: Largest bodies, in bytes, and most object members in one body.
+    order_bytes: int = 256 * 1024
+    hook_bytes: int = 5 * 1024 * 1024
+    order_keys: int = 10_000
+    hook_keys: int = 200_000
+    #: A check that takes longer, in seconds, answers that it could not be finished.
+    time_budget: float = 1.5
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings that the environment names; ``Misconfigured`` for one that cannot be read."""
+        origins = environ.get("STEWARDSHIP_CDS_ALLOWED_ORIGINS", "")
+        policies = environ.get("STEWARDSHIP_POLICIES_DIR", "")
+        return cls(
+            environment=_environment(environ.get("STEWARDSHIP_ENV", Environment.PRODUCTION)),
+            database_url=environ.get("STEWARDSHIP_DATABASE_URL") or DEFAULT_DATABASE_URL,
+            secret_key=environ.get("STEWARDSHIP_SECRET_KEY", ""),
+            audit_key=environ.get("STEWARDSHIP_AUDIT_KEY", ""),
+            cds_allowed_origins=tuple(_origin(o) for o in origins.replace(",", " ").split()),
+            cds_open=_flag(environ, "STEWARDSHIP_CDS_OPEN"),
+            demo_organisation=environ.get("STEWARDSHIP_DEMO_ORGANISATION") or cls.demo_organisation,
+            policies_dir=Path(policies) if policies else None,
+            public_url=_public_url(environ.get("STEWARDSHIP_PUBLIC_URL", "")),
+            debug=_flag(environ, "STEWARDSHIP_DEBUG"),
+            time_budget=_milliseconds(environ, "STEWARDSHIP_TIME_BUDGET_MS", cls.time_budget),
+        )
+
+    def refuse_unsafe(self) -> None:
+        """Raise ``Misconfigured`` when a server with these settings would put patients at risk."""
+        if self.environment is not Environment.PRODUCTION:
+            return
+        _refuse_weak_key("STEWARDSHIP_SECRET_KEY", self.secret_key)
+        _refuse_weak_key("STEWARDSHIP_AUDIT_KEY", self.audit_key)
+        if self.secret_key == self.audit_key:
+            raise Misconfigured("STEWARDSHIP_AUDIT_KEY must not be the same as STEWARDSHIP_SECRET_KEY")
+        if self.debug:
+            raise Misconfigured("STEWARDSHIP_DEBUG cannot be on in production; take it away")
+        if self.cds_open:
+            raise Misconfigured(
+                "STEWARDSHIP_CDS_OPEN lets anybody ask as an EHR; it is for STEWARDSHIP_ENV=demo only"
+            )
+
+
+def _environment(word: str) -> Environment:
+    try:
+        return Environment(word)
+    except ValueError:
+        known = ", ".join(Environment)
+        raise Misconfigured(f"STEWARDSHIP_ENV must be one of {known}") from None
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    word = environ.get(name, "").strip().lower()
+    if word in {"", "0", "false", "no", "off"}:
+        return False
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    raise Misconfigured(f"{name} must be 1 or 0")
+
+
+def _milliseconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    word = environ.get(name, "").strip()
+    if not word:
+        return default
+    if not (word.isascii() and word.isdigit() and 50 <= int(word[:9]) <= 60_000):
+        raise Misconfigured(f"{name} must be a number of milliseconds from 50 to 60000")
+    return int(word) / 1000
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise Misconfigured(
+            "STEWARDSHIP_CDS_ALLOWED_ORIGINS takes origins such as https://ehr.example, no paths, no *"
+        )
+    return text
+
+
+def _public_url(text: str) -> str:
+    address = text.strip().rstrip("/")
+    if address and not _ORIGIN.match(address):
+        raise Misconfigured("STEWARDSHIP_PUBLIC_URL must begin with https:// or http:// and name a host")
+    return address
+
+
+def _refuse_weak_key(name: str, key: str) -> None:
+    if not key:
+        raise Misconfigured(f"{name} is not set; {_MAKE_ONE}")
+    if len(key) < SHORTEST_KEY:
+        raise Misconfigured(f"{name} has fewer than {SHORTEST_KEY} characters; {_MAKE_ONE}")
+    if len(set(key)) < _FEWEST_DIFFERENT or any(word in key.lower() for word in _WORDS_OF_DEFAULTS):
+        raise Misconfigured(f"{name} looks like a default or a typed word; {_MAKE_ONE}")
