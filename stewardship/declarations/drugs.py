@@ -78,6 +78,7 @@ class _Wear(_Matching):
 
 class _Names(_Strict):
     salts = fields.List(fields.String(), required=True)
+    aliases = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
 class _Release(_Strict):
@@ -148,6 +149,7 @@ def read_tables(folder: Path) -> Tables:
             for u in document["use"]
         ),
         schedules=tuple(ScheduleRule(_match(s), s.get("schedule")) for s in document["schedule"]),
+        aliases=document["names"]["aliases"],
         wear=tuple(WearRule(_match(w), w["hours"]) for w in document["wear"]),
     )
 

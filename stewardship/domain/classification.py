@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from stewardship.domain.drugs import DrugClass, Ingredient, Release, Schedule
@@ -128,21 +128,21 @@ class Tables:
     uses: tuple[UseRule, ...]
     schedules: tuple[ScheduleRule, ...]
     wear: tuple[WearRule, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def base(self, name: str) -> IngredientFacts | None:
         """The facts of an ingredient named with its salt or form (``codeine phosphate``)."""
         words = " ".join(name.lower().split())
-        while words:
+        words = self.aliases.get(words, words)
+        known = self.ingredients.get(words)
+        # "heparin sodium, porcine": what follows a comma names an origin or a quality.
+        words = words.split(",")[0]
+        while known is None and words:
             known = self.ingredients.get(words)
-            if known is not None:
-                return known
-            before, _, last = words.rpartition(" ")
-            if "," in words and words.split(",")[0] in self.ingredients:
-                return self.ingredients[words.split(",")[0]]
+            words, _, last = words.rpartition(" ")
             if last.strip("()") not in self.salts:
-                return None
-            words = before
-        return None
+                break
+        return known
 
     def classify(
         self,
