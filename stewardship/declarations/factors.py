@@ -1,4 +1,4 @@
-"""``reference/mme/*.toml`` and ``reference/units.toml`` -> factor sets and units.
+"""``reference/mme/*.toml``, ``units.toml`` and ``dose.toml`` -> factor sets, units, a tolerance.
 
 A factor set is one file named after its id. Its rows name forms by the groups of ``mme/forms.toml``, since
 a factor for what is swallowed says nothing about what is injected.
@@ -101,6 +101,15 @@ class _FormsSchema(_Strict):
     group = fields.List(fields.Nested(_GroupSchema), required=True)
 
 
+class _GapSchema(_Strict):
+    tolerance_percent = _Positive(required=True)
+
+
+class _DoseSchema(_Strict):
+    source = fields.Nested(_SourceSchema, required=True)
+    gap = fields.Nested(_GapSchema, required=True)
+
+
 class _UnitSchema(_Strict):
     canonical = fields.String(required=True)
     spellings = fields.List(fields.String(validate=validate.Length(min=1)), required=True)
@@ -179,6 +188,12 @@ def _factor(path: Path, row: Mapping[str, Any]) -> Factor:
     ):
         raise DeclarationError(f"{name}: bands must rise, and the last one must be without up_to")
     return Factor(row["ingredient"], row["rxcui"], per, bands, row.get("lasts_days"), row["verified"])
+
+
+def read_gap_tolerance(reference: Path) -> Decimal:
+    """How many percent the dispensed dose may lie outside the written range before it is reported."""
+    tolerance: Decimal = _document(reference / "dose.toml", _DoseSchema())["gap"]["tolerance_percent"]
+    return tolerance
 
 
 def read_units(reference: Path) -> Units:

@@ -110,8 +110,9 @@ class DailyDose:
 
     ``amounts`` maps nothing silently to zero: an ingredient whose amount cannot be told is absent
     from it and named in ``reasons``. When one of several instructions could not be read, ``amounts``
-    holds what the others come to and is a lower bound. ``units_low``/``units_high`` are product units a
-    day (tablets, mL, patches worn, actuations), ``None`` when not told. ``notes`` say what was assumed.
+    holds what the others come to: with ``reasons``, everything here is a lower bound.
+    ``units_low``/``units_high`` are product units a day (tablets, mL, patches worn, actuations), ``None``
+    when nothing is told. ``notes`` say what was assumed.
     """
 
     basis: Basis
@@ -394,68 +395,102 @@ def _together(
     return total, reasons, notes
 
 
-def _dose(
-    basis: Basis,
-    drug: Drug,
-    counted: str,
-    low: Decimal,
-    high: Decimal,
-    reasons: tuple[Reason, ...],
-    notes: tuple[Reason, ...],
-) -> DailyDose:
-    """Milligrams of each ingredient in so many product units."""
+class _Road(NamedTuple):
+    """What one road comes to: product units acting in a day, or ``None`` and the reasons."""
+
+    basis: Basis
+    low: Decimal | None
+    high: Decimal | None
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+
+
+def _written(instructions: Sequence[DosageInstruction], drug: Drug | None) -> _Road:
+    """The signature's road."""
+    if drug is None:
+        return _Road(Basis.SIGNATURE, None, None, _UNKNOWN_DRUG)
+    if not instructions:
+        missing = (Reason("dose-missing", drug.name), Reason("frequency-missing", drug.name))
+        return _Road(Basis.SIGNATURE, None, None, missing)
+    try:
+        counted = counted_in(drug)
+    except Untold as untold:
+        return _Road(Basis.SIGNATURE, None, None, _reasons(untold, drug))
+    if len(instructions) == 1:
+        use, reasons, notes = _together(instructions, drug, counted)
+        return _Road(Basis.SIGNATURE, use and use.low, use and use.high, reasons, notes)
+    steps = _steps(instructions)
+    uses: list[_Use] = []
+    reasons, notes = (), ()
+    for step in steps:
+        use, why, how = _together(step, drug, counted)
+        uses += [use] if use is not None else []
+        reasons += why
+        notes += how
+    if len(steps) == 1 and len({i.sequence for i in instructions}) > 1:
+        notes += (Reason("steps-added", drug.name),)
+    if not uses:
+        return _Road(Basis.SIGNATURE, None, None, reasons, notes)
+    # A step that could not be read may be lower than all others.
+    low = _ZERO if reasons and len(steps) > 1 else min(use.low for use in uses)
+    return _Road(Basis.SIGNATURE, low, max(use.high for use in uses), reasons, notes)
+
+
+def _dispensed(drug: Drug | None, quantity: Quantity | None, days_supply: Decimal | None) -> _Road:
+    """The supply's road."""
+    if drug is None:
+        return _Road(Basis.SUPPLY, None, None, _UNKNOWN_DRUG)
+    if quantity is None or days_supply is None:
+        missing = [] if quantity else [Reason("quantity-missing", drug.name)]
+        missing += [] if days_supply is not None else [Reason("days-supply-missing", drug.name)]
+        return _Road(Basis.SUPPLY, None, None, tuple(missing))
+    try:
+        counted = counted_in(drug)
+        wear = _wear_days(drug, counted)
+        units = _dispensed_units(quantity, drug, counted)
+        if days_supply <= 0:
+            raise Untold("days-supply-missing")
+        a_day = units * wear / days_supply
+        return _Road(Basis.SUPPLY, a_day, a_day)
+    except Untold as untold:
+        return _Road(Basis.SUPPLY, None, None, _reasons(untold, drug))
+    except ArithmeticError:
+        return _Road(Basis.SUPPLY, None, None, (Reason("quantity-missing", drug.name),))
+
+
+def _dose(road: _Road, drug: Drug | None) -> DailyDose:
+    """Milligrams of each ingredient in what a road comes to."""
+    basis, low, high, reasons, notes = road
+    if drug is None or low is None or high is None:
+        return DailyDose(basis, None, None, (), reasons, notes)
     amounts = []
-    for ingredient in drug.ingredients:
-        mg = mg_in_one(ingredient)
-        if mg is None:
-            reasons += (Reason("strength-unknown", ingredient.name),)
-            continue
-        if counted == PATCH:
-            mg *= _DAY_HOURS
-        mg_high = settled(mg * high, _MG_PLACES)
-        mg_low = mg_high if low == high else settled(mg * low, _MG_PLACES)
-        amounts.append(IngredientDose(ingredient.name, ingredient.rxcui, mg_low, mg_high, ingredient.opioid))
-    low, high = settled(low, _MG_PLACES), settled(high, _MG_PLACES)
-    return DailyDose(basis, low, high, tuple(amounts), reasons, notes)
+    try:
+        for ingredient in drug.ingredients:
+            mg = mg_in_one(ingredient)
+            if mg is None:
+                reasons += (Reason("strength-unknown", ingredient.name),)
+                continue
+            if ingredient.unit.endswith("/HR"):
+                mg *= _DAY_HOURS
+            mg_high = settled(mg * high, _MG_PLACES)
+            mg_low = mg_high if low == high else settled(mg * low, _MG_PLACES)
+            amounts.append(
+                IngredientDose(ingredient.name, ingredient.rxcui, mg_low, mg_high, ingredient.opioid)
+            )
+        low, high = settled(low, _MG_PLACES), settled(high, _MG_PLACES)
+        return DailyDose(basis, low, high, tuple(amounts), reasons, notes)
+    except ArithmeticError:
+        return DailyDose(
+            basis, None, None, (), (*reasons, Reason("instruction-not-understood", drug.name)), notes
+        )
 
 
-def _unknown_drug(basis: Basis) -> DailyDose:
-    return DailyDose(basis, None, None, (), (Reason("drug-unknown", "the medicine is not in the catalogue"),))
+_UNKNOWN_DRUG = (Reason("drug-unknown", "medicine"),)
 
 
 def signature_dose(instructions: Sequence[DosageInstruction], drug: Drug | None) -> DailyDose:
     """The daily dose as written. Of a taper, the range spans its steps; see ``taper_steps`` for each."""
-    if drug is None:
-        return _unknown_drug(Basis.SIGNATURE)
-    if not instructions:
-        return DailyDose(
-            Basis.SIGNATURE,
-            None,
-            None,
-            (),
-            (Reason("dose-missing", drug.name), Reason("frequency-missing", drug.name)),
-        )
-    try:
-        counted = counted_in(drug)
-    except Untold as untold:
-        return DailyDose(Basis.SIGNATURE, None, None, (), _reasons(untold, drug))
-    steps = [instructions] if len(instructions) == 1 else _steps(instructions)
-    lowest: Decimal | None = None
-    highest: Decimal | None = None
-    reasons: tuple[Reason, ...] = ()
-    notes: tuple[Reason, ...] = ()
-    for step in steps:
-        use, why, how = _together(step, drug, counted)
-        reasons += why
-        notes += how
-        if use is not None:
-            lowest = use.low if lowest is None else min(lowest, use.low)
-            highest = use.high if highest is None else max(highest, use.high)
-    if len(steps) == 1 and len({i.sequence for i in instructions}) > 1:
-        notes += (Reason("steps-added", drug.name),)
-    if lowest is None or highest is None:
-        return DailyDose(Basis.SIGNATURE, None, None, (), reasons, notes)
-    return _dose(Basis.SIGNATURE, drug, counted, lowest, highest, reasons, notes)
+    return _dose(_written(instructions, drug), drug)
 
 
 def taper_steps(instructions: Sequence[DosageInstruction], drug: Drug | None) -> tuple[TaperStep, ...]:
@@ -468,27 +503,7 @@ def taper_steps(instructions: Sequence[DosageInstruction], drug: Drug | None) ->
 
 def supply_dose(drug: Drug | None, quantity: Quantity | None, days_supply: Decimal | None) -> DailyDose:
     """The daily dose as dispensed: quantity divided by days' supply."""
-    if drug is None:
-        return _unknown_drug(Basis.SUPPLY)
-    reasons: tuple[Reason, ...] = ()
-    if quantity is None:
-        reasons += (Reason("quantity-missing", drug.name),)
-    if days_supply is None:
-        reasons += (Reason("days-supply-missing", drug.name),)
-    if quantity is None or days_supply is None:
-        return DailyDose(Basis.SUPPLY, None, None, (), reasons)
-    try:
-        counted = counted_in(drug)
-        wear = _wear_days(drug, counted)
-        units = _dispensed_units(quantity, drug, counted)
-        if days_supply <= 0:
-            raise Untold("days-supply-missing")
-        a_day = units * wear / days_supply
-        return _dose(Basis.SUPPLY, drug, counted, a_day, a_day, (), ())
-    except Untold as untold:
-        return DailyDose(Basis.SUPPLY, None, None, (), _reasons(untold, drug))
-    except ArithmeticError:
-        return DailyDose(Basis.SUPPLY, None, None, (), (Reason("quantity-missing", drug.name),))
+    return _dose(_dispensed(drug, quantity, days_supply), drug)
 
 
 def _dispensed_units(quantity: Quantity, drug: Drug, counted: str) -> Decimal:
@@ -510,13 +525,38 @@ def doses(
     """The daily dose by every road for which something is stated: signature first, then supply.
 
     At least one; when nothing is stated, the answer is the signature's, with its reasons."""
-    found = []
-    stated = quantity is not None and days_supply is not None
-    if dosage or not stated:
-        found.append(signature_dose(dosage, drug))
-    if stated:
-        found.append(supply_dose(drug, quantity, days_supply))
-    return tuple(found)
+    return tuple(_dose(road, drug) for road in _roads(drug, dosage, quantity, days_supply))
+
+
+def highest_dose(
+    drug: Drug | None,
+    dosage: Sequence[DosageInstruction],
+    quantity: Quantity | None,
+    days_supply: Decimal | None,
+) -> DailyDose:
+    """The one of ``doses`` that policies use: of those that are told the one that comes to most; when
+    none is, the one that comes to most as far as it could be read."""
+    roads = _roads(drug, dosage, quantity, days_supply)
+    best = roads[0]
+    for road in roads[1:]:
+        if bool(road.reasons) != bool(best.reasons):
+            best = best if road.reasons else road
+        elif (road.high or _ZERO) > (best.high or _ZERO):
+            best = road
+    return _dose(best, drug)
+
+
+def _roads(
+    drug: Drug | None,
+    dosage: Sequence[DosageInstruction],
+    quantity: Quantity | None,
+    days_supply: Decimal | None,
+) -> list[_Road]:
+    if quantity is None or days_supply is None:
+        return [_written(dosage, drug)]
+    if not dosage:
+        return [_dispensed(drug, quantity, days_supply)]
+    return [_written(dosage, drug), _dispensed(drug, quantity, days_supply)]
 
 
 def gap(signature: DailyDose, supply: DailyDose, *, tolerance_percent: Decimal) -> DoseGap | None:
@@ -545,16 +585,16 @@ def expected_days_range(
     try:
         counted = counted_in(drug)
         units = _dispensed_units(quantity, drug, counted)
+        steps = []
+        for step in _steps(dosage):
+            use, reasons, _ = _together(step, drug, counted)
+            if use is None or reasons:
+                return None
+            steps.append((_duration(step), use))
+        shortest = _lasts(units, [(days, use.spent_high) for days, use in steps])
+        longest = _lasts(units, [(days, use.spent_low) for days, use in steps])
     except (Untold, ArithmeticError):
         return None
-    steps = []
-    for step in _steps(dosage):
-        use, reasons, _ = _together(step, drug, counted)
-        if use is None or reasons:
-            return None
-        steps.append((_duration(step), use))
-    shortest = _lasts(units, [(days, use.spent_high) for days, use in steps])
-    longest = _lasts(units, [(days, use.spent_low) for days, use in steps])
     return None if shortest is None else (shortest, longest)
 
 
@@ -584,10 +624,11 @@ ACETAMINOPHEN = "161"
 
 @dataclass(frozen=True, slots=True)
 class IngredientTotal:
-    """Milligrams a day of one ingredient over several medicines. Not ``complete``: at least so much."""
+    """Milligrams a day of one ingredient over several medicines. Not ``complete``: at least so much, and
+    ``None`` when nothing of it could be told."""
 
-    mg_low: Decimal
-    mg_high: Decimal
+    mg_low: Decimal | None
+    mg_high: Decimal | None
     complete: bool
     reasons: tuple[Reason, ...] = ()
 
@@ -608,4 +649,6 @@ def daily_acetaminophen(taken: Iterable[tuple[Drug | None, DailyDose]]) -> Ingre
             if amount.rxcui == ACETAMINOPHEN:
                 low += amount.mg_low
                 high += amount.mg_high
+    if reasons and not high:
+        return IngredientTotal(None, None, False, reasons)
     return IngredientTotal(settled(low, _MG_PLACES), settled(high, _MG_PLACES), not reasons, reasons)

@@ -17,18 +17,19 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from stewardship.domain.dosage import (
-    Basis,
     DailyDose,
     DosageInstruction,
     IngredientDose,
     Quantity,
     Reason,
-    doses,
+    highest_dose,
     settled,
 )
-from stewardship.domain.drugs import Drug, DrugClass
+from stewardship.domain.drugs import Drug, DrugClass, Ingredient
+from stewardship.domain.units import mg_in_one, unit_word
 
 _ZERO = Decimal(0)
 _ONE_PLACES = Decimal("1e-12")
@@ -42,6 +43,11 @@ class Per(StrEnum):
     UG = "ug"  # micrograms a day
     UG_PER_HOUR = "ug/h"  # micrograms an hour given off by the patches worn
     UG_PER_HOUR_APPLIED = "ug/h applied"  # strength in ug/h times patches applied a day
+
+    @property
+    def of_a_patch(self) -> bool:
+        """Whether the factor is for what a patch gives off by the hour (not for a device that is pressed)."""
+        return self is Per.UG_PER_HOUR or self is Per.UG_PER_HOUR_APPLIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +121,7 @@ class FactorSet:
         return self.factors.get((rxcui, form))
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """One ingredient's share: its milligrams a day, the factor, the MME that they make."""
 
     dose: IngredientDose
@@ -131,7 +136,7 @@ class MME:
 
     ``low``/``high`` are ``None`` when nothing of it could be counted; with ``complete`` false they are
     a lower bound. A medicine without opioids is complete at zero. ``excluded`` names opioid ingredients
-    that the set leaves out.
+    that the set leaves out. ``dose`` is what it was computed from; ``arithmetic`` shows the lines.
     """
 
     factor_set: str
@@ -141,13 +146,14 @@ class MME:
     reasons: tuple[Reason, ...] = ()
     excluded: tuple[str, ...] = ()
     counted: tuple[Counted, ...] = ()
-    basis: Basis | None = None
+    dose: DailyDose | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
     """MME a day of several medicines taken together; ``None`` and ``complete`` as for one (``MME``).
-    ``uncounted`` is how many of the ``medicines`` could not be counted, in whole or in part."""
+    ``uncounted`` is how many of the ``medicines`` could not be counted, in whole or in part. ``together``
+    are the sums that only the total can make: a sliding factor at the sum of several medicines."""
 
     factor_set: str
     low: Decimal | None
@@ -157,6 +163,7 @@ class Total:
     uncounted: int
     reasons: tuple[Reason, ...] = ()
     excluded: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
 
     def exceeds(self, limit: Decimal) -> bool | None:
         """Whether the highest daily total is over the limit; ``None`` when that cannot be told."""
@@ -172,67 +179,74 @@ class Total:
 
     @property
     def words(self) -> str:
-        """The total for people: ``30 to 60 MME/day``, ``at least 30 MME/day, incomplete``."""
+        """The total for people: ``30 to 60 MME/day``, ``at least 30 MME/day, incomplete``; what the set
+        leaves out is named."""
         if self.high is None or self.low is None:
-            return "MME/day cannot be told"
-        amount = span(self.low, self.high)
-        return f"{amount} MME/day" if self.complete else f"at least {amount} MME/day, incomplete"
+            words = "MME/day cannot be told"
+        elif self.complete:
+            words = f"{span(self.low, self.high)} MME/day"
+        else:
+            words = f"at least {span(self.low, self.high)} MME/day, incomplete"
+        return f"{words}, {' and '.join(self.excluded)} left out" if self.excluded else words
 
 
 def mme(dose: DailyDose, drug: Drug | None, factor_set: FactorSet) -> MME:
     """MME a day of one medicine at one daily dose."""
     if drug is None:
-        return MME(factor_set.id, None, None, False, dose.reasons, basis=dose.basis)
-    if not any(i.opioid for i in drug.ingredients):
-        if drug.is_a(DrugClass.OPIOID) or not drug.ingredients:
-            reason = Reason("strength-unknown", drug.name)
-            return MME(factor_set.id, None, None, False, (*dose.reasons, reason), basis=dose.basis)
-        return MME(factor_set.id, _ZERO, _ZERO, True, basis=dose.basis)
-    told = {amount.rxcui: amount for amount in dose.amounts if amount.opioid}
-    reasons = [r for r in dose.reasons if r.code != "strength-unknown"]
+        return MME(factor_set.id, None, None, False, dose.reasons, dose=dose)
+    opioids = [ingredient for ingredient in drug.ingredients if ingredient.opioid]
+    if not opioids:
+        if drug.ingredients and not drug.is_a(DrugClass.OPIOID):
+            return MME(factor_set.id, _ZERO, _ZERO, True, dose=dose)
+        reason = Reason("strength-unknown", drug.name)
+        return MME(factor_set.id, None, None, False, (*dose.reasons, reason), dose=dose)
     excluded: list[str] = []
+    missing: list[Reason] = []
     counted: list[Counted] = []
-    for ingredient in drug.ingredients:
-        if not ingredient.opioid:
-            continue
-        if ingredient.rxcui in factor_set.excluded or (
-            factor_set.excludes_oud_treatment and drug.is_a(DrugClass.OUD_TREATMENT)
-        ):
+    for ingredient in opioids:
+        if _left_out(ingredient, drug, factor_set):
             excluded.append(ingredient.name)
             continue
         factor = factor_set.factors.get((ingredient.rxcui, drug.form))
-        if factor is None:
-            reasons.append(Reason("factor-missing", f"{ingredient.name} ({drug.form}) in {factor_set.id}"))
-            continue
-        amount = told.get(ingredient.rxcui)
-        if amount is None:
-            reasons += [r for r in dose.reasons if r.code == "strength-unknown"]
-            continue
-        high = settled(factor.mme(amount.mg_high), _ONE_PLACES)
-        low = high if amount.mg_low == amount.mg_high else settled(factor.mme(amount.mg_low), _ONE_PLACES)
-        counted.append(Counted(amount, factor, low, high))
-    if excluded and not counted and all(r.code != "factor-missing" for r in reasons):
+        amount = _amount(dose, ingredient)
+        if factor is None or factor.per.of_a_patch != ingredient.unit.endswith("/HR"):
+            missing.append(Reason("factor-missing", f"{ingredient.name} ({drug.form}) in {factor_set.id}"))
+        elif amount is not None:
+            counted.append(_counted(amount, factor))
+        elif not dose.reasons:
+            missing.append(Reason("dose-missing", ingredient.name))
+        else:
+            missing += [r for r in dose.reasons if r.code == "strength-unknown"]
+    if len(excluded) == len(opioids):
         # What the set leaves out is left out whatever its dose.
-        return MME(factor_set.id, None, None, True, (), tuple(excluded), basis=dose.basis)
-    if not counted:
-        return MME(factor_set.id, None, None, False, tuple(reasons), tuple(excluded), basis=dose.basis)
-    return MME(
-        factor_set.id,
-        sum((c.low for c in counted), _ZERO),
-        sum((c.high for c in counted), _ZERO),
-        not reasons,
-        tuple(reasons),
-        tuple(excluded),
-        tuple(counted),
-        dose.basis,
+        return MME(factor_set.id, None, None, True, (), tuple(excluded), (), dose)
+    if dose.reasons:
+        missing += [reason for reason in dose.reasons if reason.code != "strength-unknown"]
+    low: Decimal | None = None
+    high: Decimal | None = None
+    for one in counted:
+        low = one.low if low is None else low + one.low
+        high = one.high if high is None else high + one.high
+    return MME(factor_set.id, low, high, not missing, tuple(missing), tuple(excluded), tuple(counted), dose)
+
+
+def _amount(dose: DailyDose, ingredient: Ingredient) -> IngredientDose | None:
+    for amount in dose.amounts:
+        if amount.opioid and amount.rxcui == ingredient.rxcui and amount.ingredient == ingredient.name:
+            return amount
+    return None
+
+
+def _left_out(ingredient: Ingredient, drug: Drug, factor_set: FactorSet) -> bool:
+    return ingredient.rxcui in factor_set.excluded or (
+        factor_set.excludes_oud_treatment and DrugClass.OUD_TREATMENT in drug.classes
     )
 
 
-def highest(parts: Sequence[MME]) -> MME:
-    """One medicine counted by several roads (signature and supply): of those that are complete, the one
-    that comes to most, for policies use the maximum; without one, the one that comes to most so far."""
-    complete = [part for part in parts if part.complete]
-    return max(complete or parts, key=lambda part: _ZERO if part.high is None else part.high)
+def _counted(amount: IngredientDose, factor: Factor) -> Counted:
+    high = settled(factor.mme(amount.mg_high), _ONE_PLACES)
+    low = high if amount.mg_low == amount.mg_high else settled(factor.mme(amount.mg_low), _ONE_PLACES)
+    return Counted(amount, factor, low, high)
 
 
 def daily_mme(
@@ -242,8 +256,8 @@ def daily_mme(
     days_supply: Decimal | None,
     factor_set: FactorSet,
 ) -> MME:
-    """MME a day of one order or supply: the highest that its signature or its supply comes to."""
-    return highest([mme(dose, drug, factor_set) for dose in doses(drug, dosage, quantity, days_supply)])
+    """MME a day of one order or supply, at the highest that its signature or its supply comes to."""
+    return mme(highest_dose(drug, dosage, quantity, days_supply), drug, factor_set)
 
 
 def total(parts: Iterable[MME], factor_set: FactorSet) -> Total:
@@ -274,27 +288,38 @@ def total(parts: Iterable[MME], factor_set: FactorSet) -> Total:
         for counted in part.counted:
             if counted.factor.sliding:
                 sliding.setdefault(counted.factor.rxcui, []).append(counted)
+    together = []
     for shares in sliding.values():
         if len(shares) > 1:
-            factor = shares[0].factor
-            low += factor.mme(sum((s.dose.mg_low for s in shares), _ZERO)) - sum(
-                (s.low for s in shares), _ZERO
-            )
-            high += factor.mme(sum((s.dose.mg_high for s in shares), _ZERO)) - sum(
-                (s.high for s in shares), _ZERO
-            )
-    if nothing and uncounted:
-        return Total(factor_set.id, None, None, False, medicines, uncounted, tuple(reasons), tuple(excluded))
+            sum_low, sum_high, line = _slid(shares)
+            low += sum_low - sum((s.low for s in shares), _ZERO)
+            high += sum_high - sum((s.high for s in shares), _ZERO)
+            together.append(line)
+    untold = nothing and uncounted > 0
     return Total(
         factor_set.id,
-        settled(low, _TOTAL_PLACES),
-        settled(high, _TOTAL_PLACES),
+        None if untold else settled(low, _TOTAL_PLACES),
+        None if untold else settled(high, _TOTAL_PLACES),
         not uncounted,
         medicines,
         uncounted,
         tuple(reasons),
         tuple(excluded),
+        tuple(together),
     )
+
+
+def _slid(shares: Sequence[Counted]) -> tuple[Decimal, Decimal, str]:
+    """A sliding factor at the sum of its ingredient's milligrams, and the line that shows it."""
+    factor = shares[0].factor
+    mg_low = sum((s.dose.mg_low for s in shares), _ZERO)
+    mg_high = sum((s.dose.mg_high for s in shares), _ZERO)
+    low, high = factor.mme(mg_low), factor.mme(mg_high)
+    line = (
+        f"{factor.ingredient} in all: {span(mg_low, mg_high)} mg/day x "
+        f"{span(factor.at(mg_low), factor.at(mg_high))} = {span(low, high)} MME/day"
+    )
+    return low, high, line
 
 
 # --- for people ---------------------------------------------------------------------------------------
@@ -302,10 +327,61 @@ def total(parts: Iterable[MME], factor_set: FactorSet) -> Total:
 
 def shown(value: Decimal) -> str:
     """A number for people: at most two decimal places, rounded half up, no trailing zeros."""
-    text = f"{value.quantize(Decimal('0.01'), ROUND_HALF_UP):f}"
-    return text.rstrip("0").rstrip(".")
+    return plain(value.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def plain(value: Decimal) -> str:
+    """A number exactly, without exponent and trailing zeros (``5.0`` is misread as 50)."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def span(low: Decimal, high: Decimal) -> str:
     """``4`` or ``0 to 12``."""
     return shown(high) if low == high else f"{shown(low)} to {shown(high)}"
+
+
+def arithmetic(part: MME, drug: Drug) -> tuple[str, ...]:
+    """The sums of one medicine, a line for each opioid ingredient.
+
+    ``oxycodone 5 mg x 4 tablets/day = 20 mg/day x 1.5 = 30 MME/day``
+    """
+    lines = [_line(counted, part, drug) for counted in part.counted]
+    lines += [f"{name}: left out of MME by {part.factor_set}" for name in part.excluded]
+    return tuple(lines)
+
+
+def _line(counted: Counted, part: MME, drug: Drug) -> str:
+    factor, dose = counted.factor, counted.dose
+    strength = next(i for i in drug.ingredients if i.rxcui == dose.rxcui)
+    mme_a_day = f"{span(counted.low, counted.high)} MME/day"
+    times = span(factor.at(dose.mg_low), factor.at(dose.mg_high))
+    begin = f"{dose.ingredient} {_strength(strength)} x {_units(part.dose, drug)}"
+    if factor.per is Per.UG_PER_HOUR_APPLIED and factor.lasts_days is not None:
+        applied = (
+            f"{dose.ingredient} {_strength(strength)} x {_units(part.dose, drug)} / {factor.lasts_days} days"
+        )
+        return f"{applied} x {times} = {mme_a_day}"
+    amounts = span(factor.amount(dose.mg_low), factor.amount(dose.mg_high))
+    unit = {Per.MG: "mg/day", Per.UG: "mcg/day"}.get(factor.per, "mcg/h")
+    return f"{begin} = {amounts} {unit} x {times} = {mme_a_day}"
+
+
+def _strength(ingredient: Ingredient) -> str:
+    """``5 mg``, ``1 mg/mL``, ``25 mcg/h``: micrograms below one milligram of a patch or a piece."""
+    mg = mg_in_one(ingredient)
+    per = {"HR": "/h", "ML": "/mL", "ACTUAT": "/actuation"}.get(ingredient.unit.partition("/")[2], "")
+    if mg is None:
+        return "of unknown strength"
+    return f"{plain(mg * 1000)} mcg{per}" if mg < 1 else f"{plain(mg)} mg{per}"
+
+
+def _units(dose: DailyDose | None, drug: Drug) -> str:
+    """``4 tablets/day``, ``1 patch worn``."""
+    if dose is None or dose.units_low is None or dose.units_high is None:
+        return "an unknown number a day"
+    amount = span(dose.units_low, dose.units_high)
+    word = unit_word(drug)
+    if word == "patch":
+        return f"{amount} {'patch' if amount == '1' else 'patches'} worn"
+    return f"{amount} {word if amount == '1' or word == 'mL' else word + 's'}/day"

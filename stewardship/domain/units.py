@@ -97,6 +97,19 @@ def counted_in(drug: Drug) -> str:
     return counted
 
 
+def unit_word(drug: Drug) -> str:
+    """What to call one of what the product is counted in: ``tablet``, ``mL``, ``patch``; else ``unit``."""
+    try:
+        counted = counted_in(drug)
+    except Untold:
+        return "unit"
+    if counted == ACTUATION:
+        return "spray" if "spray" in drug.form else "actuation"
+    return (
+        counted if counted != EACH else next((word for word in sorted(_PIECES) if word in drug.form), "unit")
+    )
+
+
 def product_units(value: Decimal, unit: str, drug: Drug, counted: str, *, dispensed: bool = False) -> Decimal:
     """An amount as a number of what the product is counted in; raises ``Untold``.
 
