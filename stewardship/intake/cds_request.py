@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
@@ -89,7 +90,7 @@ def read_request(
     Raises ``InvalidInput`` with the places where the envelope is wrong, and ``PatientMismatch`` when
     context, orders and prefetch are not all about one patient.
     """
-    envelope = read(_Envelope(hook), document)
+    envelope = read(_envelope(hook), document)
     hook = envelope["hook"]
     context = envelope["context"]
     patient_id = tail(context["patient_id"])
@@ -187,6 +188,12 @@ class _Envelope(_Lenient):
         if HOOKS[hook] and "draft_orders" not in loaded["context"]:
             missing = [Said("Missing data for required field.", code="required")]
             raise ValidationError({"context": {"draftOrders": missing}})
+
+
+@lru_cache(maxsize=len(HOOKS) + 1)
+def _envelope(hook: str | None) -> _Envelope:
+    """Making a schema costs more than using it."""
+    return _Envelope(hook)
 
 
 # --- what to judge --------------------------------------------------------------------------------
