@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from stewardship.declarations.ranking import likeliest
 from stewardship.domain.classification import (
     IngredientFacts,
     Match,
@@ -134,7 +135,7 @@ def read_catalogue(reference: Path) -> Catalogue:
     products = {row[0]: Row._make(row[:6]) for row in rows(folder / "rxnorm_products.csv", PRODUCTS)}
     descriptions = [Row._make(row) for row in rows(folder / "ndc_products.csv", NDC_PRODUCTS)]
     ndcs = {ndc: int(product) for ndc, product in rows(folder / "ndcs.csv", NDCS)}
-    return Catalogue(tables, products, descriptions, ndcs)
+    return Catalogue(tables, products, descriptions, ndcs, rank=likeliest)
 
 
 def read_tables(folder: Path) -> Tables:

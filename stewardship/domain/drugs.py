@@ -9,7 +9,7 @@ codings that contradict each other are not settled by taking one of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -127,7 +127,12 @@ class Medication:
 # --- the catalogue -------------------------------------------------------------------------------
 
 _HYPHENATED_NDC = re.compile(r"(\d{4,5})-(\d{3,4})-(\d{1,2})", re.ASCII)
+_SHORTEST_QUERY = 3
 _PLAIN_NDC = re.compile(r"\d{11}", re.ASCII)
+
+
+#: Given all names, a search over them: for a text and a number, the positions of the likeliest, best first.
+Ranker = Callable[[Sequence[str]], Callable[[str, int], Sequence[int]]]
 
 
 class Row(NamedTuple):
@@ -156,14 +161,17 @@ class Catalogue:
         ndc_products: Sequence[Row] = (),
         ndcs: Mapping[str, int] | None = None,
         site_ndcs: Mapping[str, Row] | None = None,
+        rank: Ranker | None = None,
     ) -> None:
         self.tables = tables
         self._products = products
         self._ndc_products = ndc_products
         self._ndcs = ndcs or {}
         self._site_ndcs = site_ndcs or {}
+        self._rank = rank
         self._made: dict[tuple[str, str], Drug] = {}
         self._by_name: dict[str, str | None] | None = None
+        self._search: Callable[[str, int], Sequence[int]] | None = None
 
     # --- look-ups ------------------------------------------------------------------------------
 
@@ -214,11 +222,21 @@ class Catalogue:
         chosen = next((d for d in found if d.code.system == RXNORM), found[0])
         return chosen if all(agree(chosen, other) for other in found) else None
 
-    # --- the rows themselves -------------------------------------------------------------------
+    def suggest(self, text: str, limit: int = 8) -> tuple[Drug, ...]:
+        """Products whose RxNorm names are like the text, the likeliest first: for people to choose from.
+        The product of exactly that name alone, if there is one; none for less than three characters."""
+        exact = self.by_name(text)
+        if exact is not None:
+            return (exact,)
+        if self._rank is None or len(text.strip()) < _SHORTEST_QUERY:
+            return ()
+        codes = tuple(self._products)
+        if self._search is None:
+            self._search = self._rank([row.name for row in self._products.values()])
+        found = (self.by_rxcui(codes[position]) for position in self._search(text, limit))
+        return tuple(drug for drug in found if drug is not None)
 
-    def names(self) -> Mapping[str, str]:
-        """RxCUI to name of all products, for those who rank suggestions."""
-        return {row.code: row.name for row in self._products.values()}
+    # --- the rows themselves -------------------------------------------------------------------
 
     def products(self) -> Iterator[Drug]:
         """Every product with an RxNorm code."""
@@ -242,7 +260,7 @@ class Catalogue:
                 products[row.code] = row
             elif system == NDC:
                 site_ndcs[row.code] = row
-        return Catalogue(self.tables, products, self._ndc_products, self._ndcs, site_ndcs)
+        return Catalogue(self.tables, products, self._ndc_products, self._ndcs, site_ndcs, self._rank)
 
     def _make(self, system: str, code: str, row: Row) -> Drug:
         key = (system, code)
@@ -259,7 +277,7 @@ def make_drug(tables: Tables, system: str, code: str, row: Row) -> Drug:
     stated = Schedule(row.schedule) if row.schedule else None
     classified = tables.classify(ingredients, row.form, stated=stated, complete=complete)
     name = row.name
-    if system == NDC:
+    if system == NDC and row.form not in row.name.casefold():
         # A product name such as VICODIN says neither strength nor form; people need both.
         listed = " / ".join(_said(i) for i in ingredients) + ("" if complete else " / others not stated")
         name = f"{row.name} ({listed} {row.form})"
