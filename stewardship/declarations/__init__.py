@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
-from stewardship.declarations.factors import read_factor_sets
+from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.policies import References, read_phase_bounds, read_policies, read_tolerances
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.policy import ExemptionRule, Policy, in_force
+from stewardship.domain.units import Units
+
+_DAYS_KEPT = 400
 
 
 @dataclass(frozen=True)
 class Library:
-    """Everything that is declared: drugs, code sets, factor sets, exemptions and all policy versions."""
+    """Everything that is declared: drugs, codes, units, factor sets, exemptions, all policy versions."""
 
     catalogue: Catalogue
     code_sets: CodeSets
+    units: Units
     factor_sets: Mapping[str, FactorSet]
     exemptions: Mapping[str, ExemptionRule]
     policies: tuple[Policy, ...]
 
+    _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
+    _days: dict[date, tuple[Policy, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_versions", {(p.id, p.version): p for p in self.policies})
+        object.__setattr__(self, "_days", {})
+
     def in_force(self, on: date) -> tuple[Policy, ...]:
-        """The policies in force on a day (the answer is kept, since every order asks it)."""
-        return self._in_force(on)
+        """The policies in force on a day. Every order asks, so the last few days' answers are kept."""
+        known = self._days.get(on)
+        if known is None:
+            if len(self._days) > _DAYS_KEPT:
+                self._days.clear()
+            known = self._days[on] = in_force(self.policies, on)
+        return known
 
     def policy(self, policy_id: str, version: int) -> Policy | None:
         """One version of one policy, published or not."""
         return self._versions.get((policy_id, version))
-
-    def __post_init__(self) -> None:
-        versions = {(p.id, p.version): p for p in self.policies}
-        object.__setattr__(self, "_versions", versions)
-        object.__setattr__(self, "_in_force", lru_cache(maxsize=64)(lambda on: in_force(self.policies, on)))
-
-    _versions: Mapping[tuple[str, int], Policy]
-    _in_force: Callable[[date], tuple[Policy, ...]]
 
 
 def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None) -> Library:
@@ -59,6 +66,7 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
     return Library(
         catalogue=read_catalogue(reference),
         code_sets=read_code_sets(reference),
+        units=read_units(reference),
         factor_sets=factor_sets,
         exemptions=exemptions,
         policies=read_policies(policies_dir or POLICIES, references),

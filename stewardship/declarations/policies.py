@@ -285,8 +285,8 @@ def _policy(data: Mapping[str, Any], references: References, *, sha256: str, pub
         jurisdiction=data["jurisdiction"],
         enforcement=data["enforcement"],
         severity=data["severity"],
-        rationale=" ".join(data["rationale"].split()),
-        limitations=" ".join(data["limitations"].split()),
+        rationale=_flowing(data["rationale"]),
+        limitations=_flowing(data["limitations"]),
         source=Source(**data["source"]),
         review=Review(**data["review"]),
         applies_to=AppliesTo(
@@ -317,6 +317,11 @@ def _policy(data: Mapping[str, Any], references: References, *, sha256: str, pub
     )
     _check_templates(policy.card)
     return policy
+
+
+def _flowing(words: str) -> str:
+    """Lines are broken in a file for its readers; only an empty line parts paragraphs."""
+    return "\n\n".join(" ".join(part.split()) for part in words.split("\n\n") if part.strip())
 
 
 def _check_templates(card: Card) -> None:

@@ -39,7 +39,9 @@ def run_tests(library: Library, policy: Policy, *, policies_dir: Path = POLICIES
         today = case.pop("today", policy.effective_from)
         now = datetime.combine(today, time(12), UTC)
         try:
-            read_ = read_case(case, catalogue=library.catalogue, code_sets=library.code_sets, now=now)
+            read_ = read_case(
+                case, catalogue=library.catalogue, code_sets=library.code_sets, units=library.units, now=now
+            )
         except InvalidInput as wrong:
             places = "; ".join(f"{f.pointer}: {f.message}" for f in wrong.faults)
             yield TestResult(policy, test["name"], None, f"the case cannot be read: {places}")

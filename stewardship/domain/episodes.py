@@ -33,13 +33,15 @@ class Exposure:
     """One stretch of a drug being available to the patient.
 
     ``days`` is ``None`` when neither a days' supply nor quantity and dose say how long it lasts.
-    ``stopped_on`` is the first day on which it is known not to be taken any more.
+    ``stopped_on`` is the first day on which it is known not to be taken any more. ``refill_days`` are
+    the further days that the refills of a prescription may give, when no dispensing says more.
     """
 
     supply: Supply
     start: date
     days: int | None
     stopped_on: date | None = None
+    refill_days: int = 0
 
     @property
     def drug(self) -> Drug | None:
@@ -60,8 +62,13 @@ class Exposure:
         if self.start > until or (self.stopped_on is not None and self.stopped_on <= first):
             return Covered.NO
         if self.days is not None:
-            last = self.last
-            return Covered.YES if last is not None and last >= first else Covered.NO
+            last = self.start + (self.days - 1) * DAY
+            if last >= first:
+                return Covered.YES
+            # A refill may have been fetched; of a prescription that is called active it counts as fetched.
+            refilled = self.refill_days > 0 and last + self.refill_days * DAY >= first
+            active = self.supply.status == "active"
+            return Covered.NO if not refilled else Covered.YES if active else Covered.MAYBE
         if self.start >= first:
             return Covered.YES  # it began within the window, however long it lasted
         return Covered.MAYBE if self.start + (unknown_days - 1) * DAY >= first else Covered.NO
@@ -148,7 +155,9 @@ def _exposure(supply: Supply, as_of: date) -> Exposure:
     if stopped is None and supply.status == "stopped":
         # Stopped, nobody wrote when: it is not being taken now, and may have been until yesterday.
         stopped = max(as_of, supply.start_on)
-    return Exposure(supply, supply.start_on, days_of(supply.drug, supply), stopped)
+    days = days_of(supply.drug, supply)
+    refills = supply.refills or 0 if supply.kind is SupplyKind.PRESCRIPTION else 0
+    return Exposure(supply, supply.start_on, days, stopped, refills * (days or 0))
 
 
 # --- days ------------------------------------------------------------------------------------------

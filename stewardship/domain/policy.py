@@ -315,11 +315,12 @@ def decide(policies: Iterable[Policy], order: Order | None, chart: Chart) -> Dec
 
 def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
     applies = policy.applies_to
+    order = _with_phase(applies, order)
     answer = _set_aside(applies, order, chart) or policy.rule.check(order, chart)
     if isinstance(answer, NotApplicable):
         return _quiet(policy, Outcome.NOT_APPLICABLE, summary=answer.because)
     if applies.phases and order is not None:
-        answer = replace(answer, facts={**answer.facts, "phase": _phase(applies, order).value})
+        answer = replace(answer, facts={**answer.facts, "phase": order.pain.phase.value})
     if isinstance(answer, Met):
         return _quiet(policy, Outcome.PASS, facts=answer.facts)
     for exemption in applies.exemptions:
@@ -338,14 +339,15 @@ def _set_aside(applies: AppliesTo, order: Order | None, chart: Chart) -> Answer 
         return None if Moment.CHART in applies.moments else _NO_ORDER
     if Moment.ORDER not in applies.moments:
         return _NOT_AT_ORDER
-    if order.drug is None:
-        return CannotTell(("order.drug",), {"medicine": order.medication.label})
-    if applies.drug_classes and order.drug.classes.isdisjoint(applies.drug_classes):
-        return _OTHER_DRUG
+    if applies.drug_classes:
+        if order.drug is None:
+            return CannotTell(("order.drug",), {"medicine": order.medication.label})
+        if order.drug.classes.isdisjoint(applies.drug_classes):
+            return _OTHER_DRUG
     if applies.settings and order.setting is not Setting.UNKNOWN and order.setting not in applies.settings:
         return NotApplicable(f"not for orders in the {order.setting} setting")
-    if applies.phases and _phase(applies, order) not in applies.phases:
-        return NotApplicable(f"not for {_phase(applies, order)} pain")
+    if applies.phases and order.pain.phase not in applies.phases:
+        return NotApplicable(f"not for {order.pain.phase} pain")
     born = chart.patient.birth_date
     if applies.min_age is not None and born is not None and age_on(born, order.written_on) < applies.min_age:
         return NotApplicable(f"for patients of {applies.min_age} years and older")
@@ -357,10 +359,12 @@ _NOT_AT_ORDER = NotApplicable("asked when a chart is opened only")
 _OTHER_DRUG = NotApplicable("the ordered product is not of a class that this policy is about")
 
 
-def _phase(applies: AppliesTo, order: Order) -> Phase:
-    if applies.phase_bounds is None:
-        return order.pain.phase
-    return phase_on(order.pain, order.written_on, applies.phase_bounds)
+def _with_phase(applies: AppliesTo, order: Order | None) -> Order | None:
+    """The order with the phase of its pain, counted from the onset when it is not stated."""
+    if order is None or applies.phase_bounds is None or order.pain.onset is None:
+        return order
+    phase = phase_on(order.pain, order.written_on, applies.phase_bounds)
+    return order if phase is order.pain.phase else replace(order, pain=replace(order.pain, phase=phase))
 
 
 def age_on(birth_date: date, day: date) -> int:
@@ -456,7 +460,8 @@ def _breach(policy: Policy, breach: Breach) -> Finding:
 
 
 def _cannot_tell(policy: Policy, answer: CannotTell) -> Finding:
-    wanted = ", ".join(NAMES_OF_FACTS.get(m, m) for m in answer.missing)
+    said_of = [UNTOLD.get(name, (f"{name} is not known", f"State {name}.")) for name in answer.missing]
+    because = " and ".join(why for why, _ in said_of)
     severity = Severity.INFO if policy.severity is Severity.INFO else Severity.WARNING
     return Finding(
         policy=policy.id,
@@ -464,24 +469,51 @@ def _cannot_tell(policy: Policy, answer: CannotTell) -> Finding:
         outcome=Outcome.CANNOT_TELL,
         enforcement=policy.enforcement.softened,
         severity=severity,
-        summary=f"{policy.title}: not checked, {wanted} not known",
-        detail=f"This policy could not be checked because {wanted} could not be told.",
-        next_step=f"State {wanted}, or have a pharmacist look at the order.",
+        summary=in_words(f"Not checked ({policy.title}): {because}", answer.facts),
+        detail=in_words(f"This policy could not be checked: {because}.", answer.facts),
+        next_step=" ".join(step for _, step in said_of),
         topic=policy.card.topic,
         facts=answer.facts,
         missing=answer.missing,
     )
 
 
-NAMES_OF_FACTS = {
-    "order.drug": "the ordered medicine",
-    "order.days_supply": "the days' supply of the order",
-    "order.schedule": "the DEA schedule of the medicine",
-    "order.pain.phase": "the phase of pain",
-    "order.refills": "the number of refills",
-    "history": "the medication history",
-    "history.days_supply": "the days' supply of an earlier prescription",
-    "history.drug": "a medicine in the history",
+#: What could not be told, and what to do about it, by the name of the missing fact.
+UNTOLD = {
+    "order.drug": (
+        "the ordered medicine is not recognised",
+        "Order it by a product code, or have a pharmacist check it.",
+    ),
+    "order.days_supply": (
+        "the order does not say how many days it lasts",
+        "State the days' supply, or quantity and dose.",
+    ),
+    "order.schedule": (
+        "the DEA schedule of the medicine is not in the catalogue",
+        "Have a pharmacist check the schedule.",
+    ),
+    "order.pain.phase": ("the phase of pain is not stated", "State whether the pain is acute or chronic."),
+    "order.indication": ("the indication is not stated", "State what the medicine is for."),
+    "history": (
+        "the medication history is not complete",
+        "Look at the pharmacy record or the PDMP before signing.",
+    ),
+    "history.days_supply": (
+        "an earlier prescription does not say how long it lasts",
+        "Find out how long the earlier supply lasts.",
+    ),
+    "history.drug": (
+        "a medicine on record is not recognised",
+        "Find out whether the unrecognised medicine is an opioid or a sedative.",
+    ),
+    "mme": (
+        "the daily opioid dose cannot be added up",
+        "State dose and frequency, or have a pharmacist work out the daily dose.",
+    ),
+    "acetaminophen": (
+        "the daily acetaminophen cannot be added up",
+        "State dose and frequency of every product with acetaminophen.",
+    ),
 }
 
 
@@ -513,4 +545,4 @@ def said(value: FactValue) -> str:
         return ", ".join(said(v) for v in value) or "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{k}: {said(v)}" for k, v in value.items())
-    return "not known" if value is None else str(value)
+    return "not on record" if value is None else str(value)

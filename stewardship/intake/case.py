@@ -40,6 +40,7 @@ from stewardship.domain.orders import (
     Supply,
     SupplyKind,
 )
+from stewardship.domain.units import Units
 from stewardship.intake.fields import (
     Choice,
     Day,
@@ -216,7 +217,7 @@ class EncounterSchema(_FactFields):
     until = Day()
 
 
-def _many(schema: type[StrictSchema]) -> fields.List:
+def _many(schema: type[StrictSchema]) -> fields.List[Any]:
     return fields.List(fields.Nested(schema), validate=validate.Length(max=MOST_RECORDS), load_default=list)
 
 
@@ -260,14 +261,18 @@ class Case:
 CASE = CaseSchema()
 
 
-def read_case(document: object, *, catalogue: Catalogue, code_sets: CodeSets, now: datetime) -> Case:
+def read_case(
+    document: object, *, catalogue: Catalogue, code_sets: CodeSets, units: Units, now: datetime
+) -> Case:
     """Translate one document; raises ``InvalidInput`` that points at each fault."""
-    return case_of(read(CASE, document), catalogue=catalogue, code_sets=code_sets, now=now)
+    return case_of(read(CASE, document), catalogue=catalogue, code_sets=code_sets, units=units, now=now)
 
 
-def case_of(data: Mapping[str, Any], *, catalogue: Catalogue, code_sets: CodeSets, now: datetime) -> Case:
+def case_of(
+    data: Mapping[str, Any], *, catalogue: Catalogue, code_sets: CodeSets, units: Units, now: datetime
+) -> Case:
     """Make the domain's order and chart of what ``CaseSchema`` has loaded."""
-    known = _Known(catalogue, code_sets)
+    known = _Known(catalogue, code_sets, units)
     patient = Patient(data["patient"]["id"], data["patient"].get("birth_date"), data["patient"]["sex"])
     order = known.order(data["order"], patient.id, now.date())
     return Case(order, known.chart(data.get("history"), patient, now))
@@ -279,6 +284,7 @@ class _Known:
 
     catalogue: Catalogue
     code_sets: CodeSets
+    units: Units
 
     def order(self, data: Mapping[str, Any], patient_id: str, today: date) -> Order:
         medication, drug = self.medicine(data["medicine"])
@@ -291,8 +297,8 @@ class _Known:
             drug=drug,
             written_on=data.get("written_on") or today,
             start_on=data.get("start_on"),
-            dosage=_dosage(data["dosage"]),
-            quantity=_quantity(data),
+            dosage=self.dosage(data["dosage"]),
+            quantity=self.quantity(data),
             days_supply=data.get("days_supply"),
             refills=data.get("refills"),
             pain=Pain(pain["phase"], pain.get("onset"), reasons, self.code_sets.of_any(reasons)),
@@ -323,8 +329,8 @@ class _Known:
             medication=medication,
             drug=drug,
             start_on=data.get("start_on"),
-            dosage=_dosage(data["dosage"]),
-            quantity=_quantity(data),
+            dosage=self.dosage(data["dosage"]),
+            quantity=self.quantity(data),
             days_supply=data.get("days_supply"),
             refills=data.get("refills"),
             fill=data.get("fill"),
@@ -338,6 +344,31 @@ class _Known:
             reasons=reasons,
             reason_sets=self.code_sets.of_any(reasons),
             treatment_type=data["treatment_type"],
+        )
+
+    def quantity(self, data: Mapping[str, Any]) -> Quantity | None:
+        if "quantity" not in data:
+            return None
+        return Quantity(cast(Decimal, data["quantity"]), self.units.canonical("", data["quantity_unit"]))
+
+    def dosage(self, rows: list[dict[str, Any]]) -> tuple[DosageInstruction, ...]:
+        return tuple(self._instruction(row, self.units.canonical("", row["unit"])) for row in rows)
+
+    def _instruction(self, row: Mapping[str, Any], unit: str) -> DosageInstruction:
+        return DosageInstruction(
+            sequence=row.get("sequence"),
+            text=row["text"],
+            dose_low=row.get("dose"),
+            dose_high=row.get("dose_max", row.get("dose")),
+            dose_unit=unit,
+            frequency=row.get("frequency"),
+            frequency_max=row.get("frequency_max"),
+            period=row.get("period"),
+            period_max=row.get("period_max"),
+            period_unit=row.get("period_unit", ""),
+            as_needed=row["as_needed"],
+            duration_days=row.get("duration_days"),
+            max_per_day=Quantity(row["max_per_day"], unit) if "max_per_day" in row else None,
         )
 
     def chart(self, history: Mapping[str, Any] | None, patient: Patient, now: datetime) -> Chart:
@@ -371,34 +402,7 @@ def _codings(rows: list[dict[str, Any]]) -> tuple[Coding, ...]:
     return tuple(Coding(r["system"], r["code"], r["display"]) for r in rows)
 
 
-def _quantity(data: Mapping[str, Any]) -> Quantity | None:
-    if "quantity" not in data:
-        return None
-    return Quantity(cast(Decimal, data["quantity"]), data["quantity_unit"])
-
-
 def _replacement(data: Mapping[str, Any] | None) -> Replacement | None:
     if data is None:
         return None
     return Replacement(data["loss"], data["prescription"], data.get("reported_on"), data["police_report"])
-
-
-def _dosage(rows: list[dict[str, Any]]) -> tuple[DosageInstruction, ...]:
-    return tuple(
-        DosageInstruction(
-            sequence=row.get("sequence"),
-            text=row["text"],
-            dose_low=row.get("dose"),
-            dose_high=row.get("dose_max", row.get("dose")),
-            dose_unit=row["unit"],
-            frequency=row.get("frequency"),
-            frequency_max=row.get("frequency_max"),
-            period=row.get("period"),
-            period_max=row.get("period_max"),
-            period_unit=row.get("period_unit", ""),
-            as_needed=row["as_needed"],
-            duration_days=row.get("duration_days"),
-            max_per_day=Quantity(row["max_per_day"], row["unit"]) if "max_per_day" in row else None,
-        )
-        for row in rows
-    )

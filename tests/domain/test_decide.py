@@ -94,7 +94,7 @@ def test_cannot_tell_is_one_step_softer_and_never_newly_silent(own, applied):
 
 
 def test_cannot_tell_names_the_fact_for_people():
-    assert "days' supply" in finding(CannotTell(("order.days_supply",))).summary
+    assert "does not say how many days" in finding(CannotTell(("order.days_supply",))).summary
 
 
 @pytest.mark.parametrize("answer", [Met({"days": 1}), NotApplicable("because")])
@@ -237,4 +237,4 @@ def test_facts_are_said_as_people_write_them():
     from decimal import Decimal
 
     facts = (Decimal("7.50"), Decimal("100"), date(2026, 11, 1), True, None, ("a", "b"), ())
-    assert [said(f) for f in facts] == ["7.5", "100", "1 Nov 2026", "yes", "not known", "a, b", "none"]
+    assert [said(f) for f in facts] == ["7.5", "100", "1 Nov 2026", "yes", "not on record", "a, b", "none"]

@@ -1,0 +1,195 @@
+"""Daily dose: crossing into high doses, falling too fast, stopping at once, acetaminophen in all products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from stewardship.domain.chart import Chart
+from stewardship.domain.dosage import DailyDose, daily_acetaminophen, doses
+from stewardship.domain.drugs import Drug
+from stewardship.domain.episodes import (
+    DAY,
+    Covered,
+    days_of,
+)
+from stewardship.domain.mme import FactorSet, Total
+from stewardship.domain.orders import Order, Supply
+from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
+from stewardship.domain.rules.kinds import ChartRule, OrderRule
+from stewardship.domain.therapy import mme_around, mme_on, on_opioids_since
+
+
+@dataclass(frozen=True, slots=True)
+class HighDoseReview(OrderRule):
+    """The order takes the daily total from below to at or above ``mme_per_day``; staying above informs.
+
+    Parallel supply adds up; a fill that runs out within ``carry_days`` is continued by the order.
+    """
+
+    kind: ClassVar[str] = "high-dose-review"
+    mme_per_day: Decimal
+    factor_set: FactorSet
+    carry_days: int
+    unknown_supply_days: int
+
+    def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
+        around = mme_around(
+            order,
+            chart,
+            self.factor_set,
+            unknown_days=self.unknown_supply_days,
+            carry_days=self.carry_days,
+        )
+        facts: dict[str, FactValue] = {
+            **_totals("after", around.after),
+            **_totals("before", around.before),
+            "mme_per_day": self.mme_per_day,
+            "factor_set": self.factor_set.id,
+        }
+        over = around.after.reaches(self.mme_per_day)
+        if over:
+            return Breach(facts, notice=around.before.reaches(self.mme_per_day) is True)
+        if over is None:
+            return CannotTell(("mme",), facts)
+        if chart.history_gaps:
+            return CannotTell(("history",), {**facts, "history_gaps": chart.history_gaps})
+        return Met(facts)
+
+
+def _totals(name: str, total: Total) -> dict[str, FactValue]:
+    return {
+        f"{name}": total.words,
+        f"{name}_mme": total.high,
+        f"{name}_complete": total.complete,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class RapidTaper(OrderRule):
+    """The daily total does not fall faster than ``percent`` in ``long_period_days`` after
+    ``long_use_days`` on opioids, in ``period_days`` after at least ``min_use_days``."""
+
+    kind: ClassVar[str] = "rapid-taper"
+    percent: Decimal
+    min_use_days: int
+    period_days: int
+    long_use_days: int
+    long_period_days: int
+    max_gap_days: int
+    carry_days: int
+    unknown_supply_days: int
+    factor_set: FactorSet
+
+    def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
+        start = order.starts_on
+        since = on_opioids_since(chart, start - DAY, max_gap_days=self.max_gap_days)
+        if since is None or (start - since).days < self.min_use_days:
+            return NotApplicable(f"less than {self.min_use_days} days on opioids")
+        used = (start - since).days
+        period = self.long_period_days if used >= self.long_use_days else self.period_days
+        around = mme_around(
+            order,
+            chart,
+            self.factor_set,
+            unknown_days=self.unknown_supply_days,
+            carry_days=self.carry_days,
+        )
+        earlier = mme_on(chart, start - period * DAY, self.factor_set, unknown_days=self.unknown_supply_days)
+        facts: dict[str, FactValue] = {
+            "days_on_opioids": used,
+            **_totals("before", earlier),
+            **_totals("after", around.after),
+            "percent": self.percent,
+            "period_days": period,
+        }
+        if earlier.high is None or not earlier.high:
+            return Met(facts)
+        if around.after.high is None:
+            return CannotTell(("mme",), facts)
+        fall = (earlier.high - around.after.high) * 100 / earlier.high
+        facts["fall_percent"] = max(Decimal(0), fall).quantize(Decimal("0.1"))
+        if fall > self.percent and around.after.complete:
+            return Breach(facts)
+        if fall > self.percent:
+            return CannotTell(("mme",), facts)
+        return Met(facts)
+
+
+@dataclass(frozen=True, slots=True)
+class AbruptStop(ChartRule):
+    """Opioids after long use did not simply end: asked when the chart is opened."""
+
+    kind: ClassVar[str] = "abrupt-stop"
+    long_use_days: int
+    max_gap_days: int
+    seen_for_days: int
+
+    def look(self, chart: Chart) -> Answer:
+        for gone in range(1, self.seen_for_days + 1):
+            day = chart.today - gone * DAY
+            since = on_opioids_since(chart, day, max_gap_days=0)
+            if since is None:
+                continue
+            began = on_opioids_since(chart, day, max_gap_days=self.max_gap_days) or since
+            facts: dict[str, FactValue] = {"days_on_opioids": (day - began).days + 1, "last_day": day}
+            if (day - began).days + 1 < self.long_use_days:
+                return Met(facts)
+            return Met(facts) if gone == 1 else Breach(facts)
+        return NotApplicable("no long-term opioid supply ended recently")
+
+
+@dataclass(frozen=True, slots=True)
+class AcetaminophenTotal(OrderRule):
+    """Acetaminophen of all products together stays at or below ``max_mg``; above ``notice_mg`` informs."""
+
+    kind: ClassVar[str] = "acetaminophen-total"
+    ingredient: str
+    notice_mg: Decimal
+    max_mg: Decimal
+    carry_days: int
+    unknown_supply_days: int
+
+    def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
+        if not self._contains(drug):
+            return NotApplicable("the ordered product contains no acetaminophen")
+        first = order.starts_on
+        last = first + ((days_of(drug, order) or 1) - 1) * DAY
+        taken = [(drug, self._most(drug, order))]
+        unsure = False
+        for exposure in chart.exposures:
+            product, ends = exposure.drug, exposure.last
+            if product is None or exposure.supply.id == order.id or not self._contains(product):
+                continue
+            reached = exposure.reaches(first, last, unknown_days=self.unknown_supply_days)
+            if product.name == drug.name and ends is not None and (ends - first).days < self.carry_days:
+                continue  # the order continues this fill
+            unsure = unsure or reached is Covered.MAYBE
+            if reached is Covered.YES:
+                taken.append((product, self._most(product, exposure.supply)))
+        total = daily_acetaminophen(taken)
+        facts: dict[str, FactValue] = {
+            "mg_per_day": total.mg_high,
+            "products": len(taken),
+            "max_mg": self.max_mg,
+            "notice_mg": self.notice_mg,
+            "complete": total.complete,
+        }
+        most = total.mg_high or Decimal(0)
+        if most > self.max_mg:
+            return Breach(facts)
+        if not total.complete or unsure:
+            return CannotTell(("acetaminophen",), facts)
+        return Breach(facts, notice=True) if most > self.notice_mg else Met(facts)
+
+    def _contains(self, drug: Drug) -> bool:
+        return any(i.rxcui == self.ingredient for i in drug.ingredients)
+
+    def _most(self, drug: Drug, source: Order | Supply) -> DailyDose:
+        """Of what signature and supply come to, the one with most acetaminophen."""
+        computed = doses(drug, source.dosage, source.quantity, source.days_supply)
+        return max(
+            computed,
+            key=lambda d: sum((a.mg_high for a in d.amounts if a.rxcui == self.ingredient), Decimal(0)),
+        )

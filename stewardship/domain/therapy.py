@@ -1,0 +1,213 @@
+"""Opioid therapy over time: naive or not, on how many days, at how many MME a day around an order.
+
+Every answer can be "cannot tell": a supply of unknown length, a medicine nobody recognises or a history
+with gaps makes a count a lower bound, never a smaller number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from stewardship.domain.chart import Chart
+from stewardship.domain.dosage import Reason
+from stewardship.domain.drugs import Drug, DrugClass
+from stewardship.domain.episodes import (
+    DAY,
+    Covered,
+    Exposure,
+    days_of,
+    days_within,
+    is_of,
+    same_strength,
+    spans,
+)
+from stewardship.domain.mme import MME, FactorSet, Total, daily_mme, total
+from stewardship.domain.orders import Order, SupplyKind
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer with what it rests on: ``yes``, ``no`` or ``maybe`` (cannot tell, for ``missing``)."""
+
+    answer: Covered
+    because: str = ""
+    missing: tuple[str, ...] = ()
+
+
+def exposed(
+    chart: Chart, classes: Iterable[DrugClass], first: date, until: date, *, unknown_days: int
+) -> Told:
+    """Whether the patient had any product of the classes on any day from ``first`` to ``until``.
+
+    Active, completed and stopped prescriptions count, and dispensings: a patient who finished half a
+    year of opioids yesterday was exposed yesterday. ``unknown_days`` bounds supplies of unknown length.
+    """
+    wanted = frozenset(classes)
+    maybe: Told | None = None
+    for exposure in reversed(chart.exposures):
+        if exposure.supply.kind is SupplyKind.DRAFT:
+            continue
+        reached = exposure.reaches(first, until, unknown_days=unknown_days)
+        if reached is Covered.NO:
+            continue
+        if exposure.drug is None:
+            maybe = maybe or Told(Covered.MAYBE, exposure.supply.medication.label, ("history.drug",))
+        elif not wanted.isdisjoint(exposure.drug.classes):
+            because = f"{exposure.drug.name}, {exposure.start:%d %b %Y}"
+            if reached is Covered.YES:
+                return Told(Covered.YES, because)
+            maybe = maybe or Told(Covered.MAYBE, because, ("history.days_supply",))
+    if maybe is not None:
+        return maybe
+    if chart.history_gaps:
+        return Told(Covered.MAYBE, ", ".join(chart.history_gaps), ("history",))
+    return Told(Covered.NO)
+
+
+@dataclass(frozen=True, slots=True)
+class DaysOn:
+    """Days covered in a window. Not ``complete``: at least so many, for what is ``missing``."""
+
+    days: int
+    complete: bool
+    missing: tuple[str, ...] = ()
+
+
+def opioid_days(chart: Chart, first: date, until: date, *, unknown_days: int) -> DaysOn:
+    """On how many of the days the patient had an opioid analgesic in hand."""
+    taken = [
+        e
+        for e in chart.exposures
+        if is_of(e, DrugClass.OPIOID_ANALGESIC) and e.supply.kind is not SupplyKind.DRAFT
+    ]
+    days = days_within(spans(taken), first.toordinal(), until.toordinal())
+    missing = set()
+    for exposure in chart.exposures:
+        unknown_drug = exposure.drug is None
+        unknown_length = exposure.days is None and (
+            unknown_drug or is_of(exposure, DrugClass.OPIOID_ANALGESIC)
+        )
+        if (unknown_drug or unknown_length) and (
+            exposure.reaches(first, until, unknown_days=unknown_days) is not Covered.NO
+        ):
+            missing.add("history.drug" if unknown_drug else "history.days_supply")
+    if chart.history_gaps:
+        missing.add("history")
+    return DaysOn(days, not missing, tuple(sorted(missing)))
+
+
+def on_opioids_since(chart: Chart, on: date, *, max_gap_days: int) -> date | None:
+    """The first day of the therapy episode that reaches a day, gaps of up to ``max_gap_days`` bridged;
+    ``None`` when no episode does."""
+    taken = [
+        e
+        for e in chart.exposures
+        if is_of(e, DrugClass.OPIOID_ANALGESIC) and e.supply.kind is not SupplyKind.DRAFT
+    ]
+    since: int | None = None
+    reach = on.toordinal()
+    for first, last in reversed(spans(e for e in taken if e.start <= on)):
+        if last < reach - max_gap_days - 1:
+            break
+        since = first
+        reach = first
+    return None if since is None else date.fromordinal(since)
+
+
+# --- dose -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AroundOrder:
+    """MME a day without and with the order, on the order's fullest day."""
+
+    before: Total
+    after: Total
+    order: MME
+
+
+def mme_of(exposure: Exposure, factor_set: FactorSet) -> MME:
+    """MME a day of one exposure."""
+    supply = exposure.supply
+    return daily_mme(exposure.drug, supply.dosage, supply.quantity, supply.days_supply, factor_set)
+
+
+def counts_towards_mme(drug: Drug | None) -> bool:
+    """Whether a medicine may add to a total: an opioid for pain or cough, or one nobody recognises."""
+    return drug is None or (drug.is_a(DrugClass.OPIOID) and not drug.is_a(DrugClass.OUD_TREATMENT))
+
+
+def mme_around(
+    order: Order, chart: Chart, factor_set: FactorSet, *, unknown_days: int, carry_days: int
+) -> AroundOrder:
+    """The daily total that the patient has at the start of the order, and the total with it.
+
+    A fill of the same product that runs out within ``carry_days`` of the order's start is what the order
+    continues, so it is in the total before and not in the total after; identical orders add up.
+    """
+    start = order.starts_on
+    length = days_of(order.drug, order) or 1
+    end = start + (length - 1) * DAY
+    before: list[MME] = []
+    beside: list[tuple[Exposure, MME]] = []
+    for exposure in chart.exposures:
+        if exposure.supply.id == order.id or not counts_towards_mme(exposure.drug):
+            continue
+        # The day before the order starts is what the patient comes from.
+        if exposure.supply.kind is not SupplyKind.DRAFT:
+            reached = exposure.reaches(start - DAY, start, unknown_days=unknown_days)
+            if reached is not Covered.NO:
+                before.append(_certain(mme_of(exposure, factor_set), reached))
+        reached = exposure.reaches(start, end, unknown_days=unknown_days)
+        if reached is not Covered.NO and not _continued(exposure, order, carry_days):
+            beside.append((exposure, _certain(mme_of(exposure, factor_set), reached)))
+    own = daily_mme(order.drug, order.dosage, order.quantity, order.days_supply, factor_set)
+    return AroundOrder(
+        total(before, factor_set), total([own, *_fullest(beside, start, end)], factor_set), own
+    )
+
+
+def mme_on(chart: Chart, day: date, factor_set: FactorSet, *, unknown_days: int) -> Total:
+    """The daily total on one day."""
+    parts = []
+    for exposure in chart.exposures:
+        if exposure.supply.kind is SupplyKind.DRAFT or not counts_towards_mme(exposure.drug):
+            continue
+        reached = exposure.reaches(day, day, unknown_days=unknown_days)
+        if reached is not Covered.NO:
+            parts.append(_certain(mme_of(exposure, factor_set), reached))
+    return total(parts, factor_set)
+
+
+def _certain(part: MME, reached: Covered) -> MME:
+    """A supply that may have run out makes the total incomplete instead of larger."""
+    if reached is Covered.YES:
+        return part
+    return MME(part.factor_set, None, None, False, (Reason("days-supply-missing", "an earlier supply"),))
+
+
+def _continued(exposure: Exposure, order: Order, carry_days: int) -> bool:
+    if exposure.supply.kind is SupplyKind.DRAFT or exposure.start >= order.starts_on:
+        return False
+    if exposure.drug is None or order.drug is None or not same_strength(exposure.drug, order.drug):
+        return False
+    last = exposure.last
+    return last is None or (last - order.starts_on).days < carry_days
+
+
+def _fullest(beside: list[tuple[Exposure, MME]], start: date, end: date) -> list[MME]:
+    """The parts that lie together on the day with the highest sum; totals change on first days only."""
+    days = {start, *(e.start for e, _ in beside if start < e.start <= end)}
+    best: list[MME] = []
+    most = None
+    for day in sorted(days):
+        parts = [m for e, m in beside if e.start <= day and (e.last is None or e.last >= day)]
+        score = (sum((m.high for m in parts if m.high is not None), start=_ZERO), len(parts))
+        if most is None or score > most:
+            best, most = parts, score
+    return best
