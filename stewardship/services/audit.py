@@ -81,9 +81,18 @@ def audit_keys(session: Session) -> AuditKeys:
 
 def keyed_hash(session: Session, words: str) -> str:
     """A fingerprint of free text for an entry's detail: it shows a change of the text, not the text."""
-    keys = audit_keys(session)
+    return _keyed_hash(audit_keys(session), audit_keys(session).current, words)
+
+
+def fits(session: Session, fingerprint: str, words: str) -> bool:
+    """Whether the text is the one that the fingerprint was taken of, under whichever key that was."""
+    keys, name = audit_keys(session), fingerprint.partition(":")[0]
+    return name in keys.keys and hmac.compare_digest(fingerprint, _keyed_hash(keys, name, words))
+
+
+def _keyed_hash(keys: AuditKeys, name: str, words: str) -> str:
     content = unicodedata.normalize("NFC", words).encode()
-    return f"{keys.current}:{hmac.new(keys.keys[keys.current], content, 'sha256').hexdigest()}"
+    return f"{name}:{hmac.new(keys.keys[name], content, 'sha256').hexdigest()}"
 
 
 def canonical(row: Mapping[str, Any]) -> bytes:

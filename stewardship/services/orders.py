@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from sqlalchemy import and_, bindparam, insert, select
@@ -202,7 +202,7 @@ def _keep(
             "order_id": one.decision.order_id,
             "channel": channel,
             "disposition": one.decision.disposition.value,
-            "as_of": one.decision.as_of,
+            "as_of": one.decision.as_of.astimezone(UTC),
             "by_user": by.user_id,
             "by_role": by.role.value,
             "order_document": None if one.order is None else documents.encode(one.order),
@@ -229,16 +229,26 @@ def _keep(
     return ids
 
 
+_DIGESTED = (
+    "patient_id",
+    "order_id",
+    "channel",
+    "disposition",
+    "by_user",
+    "by_role",
+    "order_document",
+    "chart_document",
+    "policies_document",
+)
+
+
 def content_digest(decision: Mapping[str, Any], findings: Iterable[Mapping[str, Any]]) -> str:
     """SHA-256 over everything that a decision rests on and says; its audit event holds it."""
-    parts: list[str | None] = [
-        decision["disposition"],
-        decision["order_document"],
-        decision["chart_document"],
-        decision["policies_document"],
-    ]
+    parts: list[str | None] = [decision[name] for name in _DIGESTED]
+    parts.append(decision["as_of"].isoformat())
     for finding in findings:
-        parts += [finding["policy_id"], finding["outcome"], finding["enforcement"], finding["document"]]
+        parts += [finding[name] for name in ("policy_id", "outcome", "enforcement", "severity", "document")]
+        parts.append(str(finding["version"]))
     return documents.digest(*parts)
 
 

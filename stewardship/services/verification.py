@@ -1,0 +1,219 @@
+"""Whether anybody has altered the record: walks an organisation's chain, and what it bears witness to.
+
+First every entry is checked against the one before it: the first bad one is named. Then every decision,
+override, exception and countersignature is compared with the entry that was written together with it, and
+rows that no entry speaks of are named too. What this cannot show is a tail that was cut off whole, entries
+and rows alike.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from stewardship.db import documents, tables
+from stewardship.services import audit
+from stewardship.services.orders import content_digest
+
+_events: Any = tables.AuditEvent.__table__
+_decisions: Any = tables.Decision.__table__
+_orders: Any = tables.Order.__table__
+_findings: Any = tables.Finding.__table__
+_overrides: Any = tables.Override.__table__
+_requests: Any = tables.ExceptionRequest.__table__
+_signatures: Any = tables.Countersignature.__table__
+
+#: Entries read from the database at a time.
+_PORTION = 1000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first thing found to be wrong. ``seq`` is the entry's number; ``None`` for a row that no entry
+    speaks of. Kinds: ``gap``, ``edit``, ``key`` (its key is not known here), ``record``, ``extra``."""
+
+    seq: int | None
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How many entries were read, the MAC of the last good one, and the first fault if there is any."""
+
+    entries: int
+    head: str
+    fault: Fault | None = None
+
+
+@dataclass
+class _Witnessed:
+    """What the entries spoke of: to be compared with the rows that exist."""
+
+    decisions: set[str] = field(default_factory=set)
+    overrides: set[tuple[str, str]] = field(default_factory=set)
+    requests: dict[str, str] = field(default_factory=dict)
+    signatures: set[tuple[str, str]] = field(default_factory=set)
+
+
+def verify(session: Session, *, organisation_id: str) -> Verified:
+    """Check the organisation's chain from its first entry to its last, and the rows that it speaks of."""
+    keys = audit.audit_keys(session).keys
+    seq, head, witnessed = 0, audit.NOTHING_BEFORE, _Witnessed()
+    for row in _entries(session, organisation_id):
+        seq += 1
+        fault = _chain_fault(row, seq, head, keys) or _record_fault(session, row, witnessed)
+        if fault is not None:
+            return Verified(seq - 1, head, fault)
+        head = row.mac
+    return Verified(seq, head, _extra(session, organisation_id, witnessed))
+
+
+def _entries(session: Session, organisation_id: str) -> Iterator[Row[Any]]:
+    # In portions by number: one long read would hold its place in a busy database for minutes.
+    last = 0
+    while True:
+        asked = (
+            select(_events)
+            .where(_events.c.organisation_id == organisation_id, _events.c.seq > last)
+            .order_by(_events.c.seq)
+            .limit(_PORTION)
+        )
+        rows = session.connection().execute(asked).all()
+        yield from rows
+        if len(rows) < _PORTION:
+            return
+        last = rows[-1].seq
+
+
+def _chain_fault(row: Row[Any], seq: int, before: str, keys: Mapping[str, bytes]) -> Fault | None:
+    if row.seq != seq:
+        return Fault(seq, "gap", f"entry {seq} is missing; the next one is {row.seq}")
+    if row.key_id not in keys:
+        return Fault(seq, "key", f"entry {seq} is under key {row.key_id}, which is not known here")
+    expected = audit.mac(keys[row.key_id], before, _named(row))
+    if not hmac.compare_digest(expected, row.mac):
+        return Fault(seq, "edit", f"entry {seq} is not what was written: its MAC does not fit")
+    return None
+
+
+# --- what the entries bear witness to ------------------------------------------------------------
+
+
+def _record_fault(session: Session, entry: Row[Any], witnessed: _Witnessed) -> Fault | None:
+    compare = _WITNESSES.get(entry.action)
+    wrong = compare(session, entry, documents.decode_shown(entry.detail), witnessed) if compare else None
+    return Fault(entry.seq, "record", wrong) if wrong else None
+
+
+def _row(session: Session, table: Any, organisation_id: str, **mine: str) -> Row[Any] | None:
+    asked = select(table).where(
+        table.c.organisation_id == organisation_id, *(table.c[name] == value for name, value in mine.items())
+    )
+    return session.connection().execute(asked).first()
+
+
+def _decided(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    seen.decisions.add(entry.subject)
+    row = _row(session, _decisions, entry.organisation_id, id=entry.subject)
+    if row is None:
+        return f"decision {entry.subject} is gone"
+    asked = (
+        select(_findings)
+        .where(_findings.c.organisation_id == entry.organisation_id, _findings.c.decision_id == entry.subject)
+        .order_by(_findings.c.policy_id)
+    )
+    found = [_named(finding) for finding in session.connection().execute(asked)]
+    if content_digest(_named(row), found) != detail["sha256"]:
+        return f"decision {entry.subject} or its findings are not what was decided"
+    if entry.action == "order.submitted" and not _row(
+        session, _orders, entry.organisation_id, decision_id=entry.subject, id=row.order_id
+    ):
+        return f"the order that decision {entry.subject} is about was submitted; that is gone"
+    return None
+
+
+def _overridden(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    policy = detail["policy"]
+    seen.overrides.add((entry.subject, policy))
+    row = _row(session, _overrides, entry.organisation_id, decision_id=entry.subject, policy_id=policy)
+    if row is None:
+        return f"{policy} of decision {entry.subject} was overridden by {entry.by_user}; that is gone"
+    same = row.reason == detail["reason"] and audit.fits(session, detail["comment"], row.comment)
+    if not (same and _same_author(row, entry)):
+        return f"the override of {policy} of decision {entry.subject} is not what {entry.by_user} wrote"
+    return None
+
+
+def _requested(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    name = detail["exception"]
+    seen.requests[name] = "open"
+    row = _row(session, _requests, entry.organisation_id, id=name)
+    if row is None:
+        return f"exception {name} was requested by {entry.by_user}; that is gone"
+    same = (row.decision_id, row.policy_id) == (entry.subject, detail["policy"])
+    same = same and audit.fits(session, detail["reason"], row.reason)
+    same = same and audit.fits(session, detail["note"], row.note)
+    if not (same and _same_author(row, entry)):
+        return f"exception {name} is not what {entry.by_user} asked for"
+    return None
+
+
+def _signed(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    name = detail["exception"]
+    seen.requests[name] = detail["status"]
+    seen.signatures.add((name, entry.by_user))
+    row = _row(session, _signatures, entry.organisation_id, exception_id=name, by_user=entry.by_user)
+    if row is None:
+        return f"{entry.by_user} signed exception {name}; that is gone"
+    same = row.approve == detail["approve"] and audit.fits(session, detail["note"], row.note)
+    if not (same and _same_author(row, entry)):
+        return f"the signature of {entry.by_user} on exception {name} is not what was signed"
+    return None
+
+
+def _named(row: Row[Any]) -> dict[str, Any]:
+    """A row's values by the names of their columns."""
+    return {str(name): value for name, value in zip(row._fields, row, strict=True)}
+
+
+def _same_author(row: Row[Any], entry: Row[Any]) -> bool:
+    return bool((row.by_user, row.by_role, row.at) == (entry.by_user, entry.by_role, entry.at))
+
+
+_Witness = Callable[[Session, Row[Any], Mapping[str, Any], _Witnessed], "str | None"]
+_WITNESSES: dict[str, _Witness] = {
+    "order.checked": _decided,
+    "order.submitted": _decided,
+    "finding.overridden": _overridden,
+    "exception.requested": _requested,
+    "exception.countersigned": _signed,
+}
+
+
+def _extra(session: Session, organisation_id: str, seen: _Witnessed) -> Fault | None:
+    """A row that no entry speaks of, or a request that does not stand where its last entry left it."""
+
+    def rows(table: Any, *columns: str) -> Iterator[Any]:
+        asked = select(*(table.c[name] for name in columns)).where(table.c.organisation_id == organisation_id)
+        return iter(session.connection().execute(asked))
+
+    for (decision,) in rows(_decisions, "id"):
+        if decision not in seen.decisions:
+            return Fault(None, "extra", f"decision {decision} is in no entry")
+    for decision, policy in rows(_overrides, "decision_id", "policy_id"):
+        if (decision, policy) not in seen.overrides:
+            return Fault(None, "extra", f"the override of {policy} of decision {decision} is in no entry")
+    for exception, person in rows(_signatures, "exception_id", "by_user"):
+        if (exception, person) not in seen.signatures:
+            return Fault(None, "extra", f"the signature of {person} on exception {exception} is in no entry")
+    for exception, status in rows(_requests, "id", "status"):
+        if seen.requests.get(exception) != status:
+            said = seen.requests.get(exception, "nothing")
+            return Fault(None, "extra", f"exception {exception} is {status}; the chain says {said}")
+    return None
