@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from stewardship.domain.codes import Coding
+from stewardship.domain.drugs import DrugClass
 from stewardship.domain.episodes import Exposure, exposures, undated
 from stewardship.domain.orders import Supply
 
@@ -147,6 +148,11 @@ class Chart:
     def exposures(self) -> tuple[Exposure, ...]:
         """The supplies, each prescription merged with its dispensings, in order of their first day."""
         return exposures(self.supplies, as_of=self.today)
+
+    @cached_property
+    def opioid_analgesics(self) -> tuple[Exposure, ...]:
+        """The exposures to recognised opioids for pain."""
+        return tuple(e for e in self.exposures if e.drug and DrugClass.OPIOID_ANALGESIC in e.drug.classes)
 
     @cached_property
     def unknown_drugs(self) -> tuple[str, ...]:

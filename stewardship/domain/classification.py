@@ -110,6 +110,16 @@ class WearRule:
 
 
 @dataclass(frozen=True, slots=True)
+class FormRule:
+    """A dose form of the FDA's listing (``TABLET, FILM COATED, EXTENDED RELEASE``) in RxNorm's words: all of
+    ``parts`` must be among its parts, and the route, where routes are named, one of them."""
+
+    parts: frozenset[str]
+    routes: frozenset[str]
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
 class Classified:
     """What the tables say of one product."""
 
@@ -129,6 +139,16 @@ class Tables:
     schedules: tuple[ScheduleRule, ...]
     wear: tuple[WearRule, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    listed_forms: tuple[FormRule, ...] = ()
+
+    def form(self, listed: str, routes: str) -> str | None:
+        """The RxNorm form of an FDA dose form and its routes, the first rule that fits; ``None`` if none."""
+        parts = frozenset(part.strip() for part in listed.upper().split(","))
+        ways = frozenset(way.strip() for way in routes.upper().split(";"))
+        for rule in self.listed_forms:
+            if rule.parts <= parts and (not rule.routes or rule.routes & ways):
+                return rule.form
+        return None
 
     def base(self, name: str) -> IngredientFacts | None:
         """The facts of an ingredient named with its salt or form (``codeine phosphate``)."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from stewardship.domain.codes import NDC, RXNORM, Coding
@@ -76,7 +77,7 @@ class Ingredient:
     opioid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Drug:
     """A recognised product. ``form`` is the RxNorm dose form in lower case, e.g. ``oral tablet``.
 
@@ -100,10 +101,22 @@ class Drug:
         """Whether the product is of the class."""
         return drug_class in self.classes
 
-    @property
+    @cached_property
     def opioids(self) -> tuple[Ingredient, ...]:
         """The opioid ingredients; empty for other products."""
         return tuple(i for i in self.ingredients if i.opioid)
+
+    @cached_property
+    def opioid_codes(self) -> str:
+        """The opioid ingredients as one text; empty for other products."""
+        return " ".join(sorted(i.rxcui or i.name for i in self.opioids))
+
+    @cached_property
+    def strengths(self) -> frozenset[tuple[str, Decimal | None, str]]:
+        """What "same ingredient and strength" compares: the opioid ingredients, or all of them for a
+        product without one. Brand and generic are the same."""
+        counted = self.opioids or self.ingredients
+        return frozenset((i.rxcui or i.name, i.strength, i.unit) for i in counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +162,15 @@ class Row(NamedTuple):
     ingredients: str
     schedule: str = ""
     complete: str = ""
+
+
+class SiteProduct(NamedTuple):
+    """A product that a site loaded. The row's own code is that of the product which the code stands for:
+    the same as ``code`` for the product itself, another for each of its NDCs."""
+
+    system: str
+    code: str
+    row: Row
 
 
 class Catalogue:
@@ -250,16 +272,16 @@ class Catalogue:
         yield from self._ndcs
         yield from (code for code in self._site_ndcs if code not in self._ndcs)
 
-    def overlaid(self, rows: Iterable[tuple[str, Row]]) -> Catalogue:
-        """This catalogue with a site's own rows (system, row) laid over it. A site's row wins; codes
-        that the site does not have stay as shipped."""
+    def overlaid(self, site: Iterable[SiteProduct]) -> Catalogue:
+        """This catalogue with a site's own products laid over it. A site's product wins; codes that the
+        site does not have stay as shipped, so that old records are still read."""
         products = dict(self._products)
         site_ndcs = dict(self._site_ndcs)
-        for system, row in rows:
+        for system, code, row in site:
             if system == RXNORM:
-                products[row.code] = row
+                products[code] = row
             elif system == NDC:
-                site_ndcs[row.code] = row
+                site_ndcs[code] = row
         return Catalogue(self.tables, products, self._ndc_products, self._ndcs, site_ndcs, self._rank)
 
     def _make(self, system: str, code: str, row: Row) -> Drug:

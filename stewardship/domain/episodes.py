@@ -7,15 +7,15 @@ of different opioids side by side. Days are calendar days; the first day of supp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 
 from stewardship.domain.dosage import expected_days
 from stewardship.domain.drugs import Drug, DrugClass
-from stewardship.domain.orders import Order, Supply, SupplyKind
+from stewardship.domain.orders import Supply, SupplyKind, longest_days
 
 DAY = timedelta(days=1)
 
@@ -42,19 +42,16 @@ class Exposure:
     days: int | None
     stopped_on: date | None = None
     refill_days: int = 0
+    drug: Drug | None = field(init=False, repr=False, compare=False)
+    last: date | None = field(init=False, repr=False, compare=False)
+    """The last day covered; ``None`` when not told. The first day of supply is day one."""
 
-    @property
-    def drug(self) -> Drug | None:
-        """The recognised product, if any."""
-        return self.supply.drug
-
-    @property
-    def last(self) -> date | None:
-        """The last day covered; ``None`` when not told. The first day of supply is day one."""
-        if self.days is None:
-            return None
-        last = self.start + (self.days - 1) * DAY
-        return min(last, self.stopped_on - DAY) if self.stopped_on else last
+    def __post_init__(self) -> None:
+        last = None if self.days is None else self.start + timedelta(self.days - 1)
+        if last is not None and self.stopped_on is not None and self.stopped_on <= last:
+            last = self.stopped_on - DAY
+        object.__setattr__(self, "drug", self.supply.drug)
+        object.__setattr__(self, "last", last)
 
     def reaches(self, first: date, until: date, *, unknown_days: int) -> Covered:
         """Whether any day from ``first`` to ``until`` is covered. An exposure of unknown length may
@@ -74,17 +71,13 @@ class Exposure:
         return Covered.MAYBE if self.start + (unknown_days - 1) * DAY >= first else Covered.NO
 
 
-def days_of(drug: Drug | None, supply: Supply | Order) -> int | None:
-    """How many days a supply lasts: the longer of what it states and what its quantity yields when it
-    is used up at the highest dose of its instructions. ``None`` when neither is known."""
+def days_of(supply: Supply) -> int | None:
+    """How many days a supply lasts: as stated; else as its quantity yields at the highest dose of its
+    instructions. Of a draft the longer of the two, as for an order. ``None`` when neither is known."""
     stated = supply.days_supply
-    if drug is not None and supply.quantity is not None and supply.dosage:
-        shortest = expected_days(drug, supply.dosage, supply.quantity)
-        if shortest is not None and (stated is None or shortest > stated):
-            stated = shortest
-    if stated is None or stated <= 0:
-        return None
-    return int(stated.to_integral_value(ROUND_CEILING))
+    if stated is not None and stated > 0 and supply.kind is not SupplyKind.DRAFT:
+        return math.ceil(stated)
+    return longest_days(stated, expected_days(supply.drug, supply.dosage, supply.quantity))
 
 
 def exposures(supplies: Iterable[Supply], *, as_of: date) -> tuple[Exposure, ...]:
@@ -141,12 +134,7 @@ def _same_product(one: Supply, other: Supply) -> bool:
 def same_strength(one: Drug, other: Drug) -> bool:
     """Same opioid ingredients in the same strengths (brand and generic are the same; for products
     without an opioid, all ingredients count)."""
-    return _strengths(one) == _strengths(other)
-
-
-def _strengths(drug: Drug) -> frozenset[tuple[str, Decimal | None, str]]:
-    counted = drug.opioids or drug.ingredients
-    return frozenset((i.rxcui or i.name, i.strength, i.unit) for i in counted)
+    return one is other or one.strengths == other.strengths
 
 
 def _exposure(supply: Supply, as_of: date) -> Exposure:
@@ -155,7 +143,7 @@ def _exposure(supply: Supply, as_of: date) -> Exposure:
     if stopped is None and supply.status == "stopped":
         # Stopped, nobody wrote when: it is not being taken now, and may have been until yesterday.
         stopped = max(as_of, supply.start_on)
-    days = days_of(supply.drug, supply)
+    days = days_of(supply)
     refills = supply.refills or 0 if supply.kind is SupplyKind.PRESCRIPTION else 0
     return Exposure(supply, supply.start_on, days, stopped, refills * (days or 0))
 
@@ -170,21 +158,25 @@ def spans(taken: Iterable[Exposure]) -> list[Span]:
 
     Exposures of unknown length count as the one day on which they certainly began.
     """
-    by_ingredient: dict[frozenset[str], int] = {}
+    in_hand: dict[object, int] = {}
     found: list[Span] = []
-    for exposure in sorted(taken, key=lambda e: e.start):
-        drug = exposure.drug
-        key = frozenset(i.rxcui or i.name for i in drug.opioids) if drug else frozenset({exposure.supply.id})
-        first = max(exposure.start.toordinal(), by_ingredient.get(key, 0) + 1)
-        length = 1 if exposure.days is None else exposure.days
+    for exposure in sorted(taken, key=_by_start):
+        drug, length, first = exposure.drug, exposure.days, exposure.start.toordinal()
+        if length is None:
+            length = 1
         if exposure.stopped_on is not None:
-            length = min(length, (exposure.stopped_on - exposure.start).days)
+            length = min(length, exposure.stopped_on.toordinal() - first)
         if length < 1:
             continue
-        last = first + length - 1
-        by_ingredient[key] = last
+        key = drug.opioid_codes if drug is not None else exposure.supply.id
+        first = max(first, in_hand.get(key, 0) + 1)
+        in_hand[key] = last = first + length - 1
         found.append((first, last))
     return union(found)
+
+
+def _by_start(exposure: Exposure) -> date:
+    return exposure.start
 
 
 def union(parts: Iterable[Span]) -> list[Span]:
@@ -210,8 +202,9 @@ def most_days_in_window(parts: Sequence[Span], window: int, *, touching: Span) -
     the earliest or latest window that still touches.
     """
     earliest, latest = touching[0] - window + 1, touching[1]
-    starts = {a for a, _ in parts} | {b - window + 1 for _, b in parts} | {earliest, latest}
-    return max(days_within(parts, s, s + window - 1) for s in starts if earliest <= s <= latest)
+    near = [(a, b) for a, b in parts if b >= earliest and a < latest + window]
+    starts = {a for a, _ in near} | {b - window + 1 for _, b in near} | {earliest, latest}
+    return max(days_within(near, s, s + window - 1) for s in starts if earliest <= s <= latest)
 
 
 def is_of(exposure: Exposure, drug_class: DrugClass) -> bool:

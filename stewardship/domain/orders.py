@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 
 from stewardship.domain.codes import Coding
-from stewardship.domain.dosage import DosageInstruction, Quantity
+from stewardship.domain.dosage import DosageInstruction, Quantity, expected_days
 from stewardship.domain.drugs import Drug, Medication
 
 
@@ -78,7 +80,7 @@ class Replacement:
     police_report: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """One medication order, as a draft. ``None`` always means: not stated.
 
@@ -107,6 +109,18 @@ class Order:
     def starts_on(self) -> date:
         """The first day of supply: the earliest fill date if one is written, else the date of issue."""
         return self.start_on or self.written_on
+
+    @cached_property
+    def days(self) -> int | None:
+        """How many days it lasts: the longer of what it states and what its quantity yields when used up
+        at the highest dose of its instructions. ``None`` when neither is known."""
+        return longest_days(self.days_supply, expected_days(self.drug, self.dosage, self.quantity))
+
+
+def longest_days(*known: Decimal | None) -> int | None:
+    """The longest of the known supplies in whole days; a begun day is a day."""
+    days = max((d for d in known if d is not None and d > 0), default=None)
+    return None if days is None else math.ceil(days)
 
 
 class SupplyKind(StrEnum):

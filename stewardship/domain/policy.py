@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 from stewardship.domain.chart import Chart, Condition
@@ -207,7 +208,7 @@ class AppliesTo:
     phase_bounds: PhaseBounds | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
     """One version of one policy, as read from its file. ``sha256`` is the hash of the file's bytes;
     ``published`` whether that hash is in ``published.lock``."""
@@ -318,7 +319,7 @@ def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
     order = _with_phase(applies, order)
     answer = _set_aside(applies, order, chart) or policy.rule.check(order, chart)
     if isinstance(answer, NotApplicable):
-        return _quiet(policy, Outcome.NOT_APPLICABLE, summary=answer.because)
+        return _not_applicable(policy, answer.because)
     if applies.phases and order is not None:
         answer = replace(answer, facts={**answer.facts, "phase": order.pain.phase.value})
     if isinstance(answer, Met):
@@ -407,12 +408,16 @@ def _within(day: date | None, days: int | None, today: date) -> bool:
 
 def _supply_evidence(rule: ExemptionRule, chart: Chart) -> str:
     for exposure in chart.exposures:
-        supply = exposure.supply
-        current = exposure.stopped_on is None and exposure.last is not None and exposure.last >= chart.today
-        if current and supply.treatment_type in rule.treatment_types and supply.treatment_type:
+        supply, drug = exposure.supply, exposure.drug
+        typed = supply.treatment_type in rule.treatment_types if supply.treatment_type else False
+        classed = bool(rule.drug_classes) and drug is not None and bool(rule.drug_classes & drug.classes)
+        if not (typed or classed) or exposure.stopped_on is not None:
+            continue
+        if exposure.last is None or exposure.last < chart.today:
+            continue
+        if typed:
             return f"treatment type {supply.treatment_type} reported with supply of {exposure.start:%d %b %Y}"
-        if current and exposure.drug and not rule.drug_classes.isdisjoint(exposure.drug.classes):
-            return f"{exposure.drug.name} supplied {exposure.start:%d %b %Y}"
+        return f"{drug.name if drug else ''} supplied {exposure.start:%d %b %Y}"
     return ""
 
 
@@ -421,6 +426,12 @@ def _code(codings: tuple[Coding, ...]) -> str:
 
 
 # --- findings in words ---------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _not_applicable(policy: Policy, because: str) -> Finding:
+    """Most findings are this one, and the same each time."""
+    return _quiet(policy, Outcome.NOT_APPLICABLE, summary=because)
 
 
 def _quiet(
@@ -518,14 +529,15 @@ UNTOLD = {
 
 
 class _Words(dict[str, str]):
-    """Facts as a person writes them, for ``str.format_map``."""
+    """Facts as a person writes them, said when they are asked for. One that is missing is left as it
+    stands, never an error before a patient; a policy file's own tests refuse it."""
 
     def __init__(self, facts: Facts) -> None:
-        super().__init__((name, said(value)) for name, value in facts.items())
+        super().__init__()
+        self.facts = facts
 
     def __missing__(self, name: str) -> str:
-        """Left as it stands, never an error before a patient; a policy file's own tests refuse it."""
-        return f"{{{name}}}"
+        return said(self.facts[name]) if name in self.facts else f"{{{name}}}"
 
 
 def in_words(template: str, facts: Facts) -> str:

@@ -18,7 +18,6 @@ from stewardship.domain.episodes import (
     DAY,
     Covered,
     Exposure,
-    days_of,
     days_within,
     is_of,
     same_strength,
@@ -151,7 +150,7 @@ def mme_around(
     continues, so it is in the total before and not in the total after; identical orders add up.
     """
     start = order.starts_on
-    length = days_of(order.drug, order) or 1
+    length = order.days or 1
     end = start + (length - 1) * DAY
     before: list[MME] = []
     beside: list[tuple[Exposure, MME]] = []

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from stewardship.domain.episodes import (
     Covered,
-    days_of,
     days_within,
     exposures,
     most_days_in_window,
@@ -96,18 +95,18 @@ def test_supply_without_a_date_is_reported_not_placed():
 def test_a_quantity_that_lasts_longer_than_stated_counts():
     # 36 tablets at four a day last nine days, whatever the order states.
     order = an_order(days=3, quantity=36, dosage=(tablets(times=4),))
-    assert days_of(order.drug, order) == 9
+    assert order.days == 9
 
 
 def test_a_stated_supply_longer_than_the_quantity_counts():
     # Eight tablets at four a day are used up in two days at the highest use; three days are stated.
     order = an_order(days=3, quantity=8, dosage=(tablets(times=4),))
-    assert days_of(order.drug, order) == 3
+    assert order.days == 3
 
 
 def test_no_days_and_no_quantity_is_not_known():
     order = an_order(days=None)
-    assert days_of(order.drug, order) is None
+    assert order.days is None
 
 
 def test_overlapping_fills_of_one_opioid_are_taken_one_after_the_other():

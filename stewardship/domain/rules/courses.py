@@ -12,7 +12,6 @@ from stewardship.domain.episodes import (
     DAY,
     Covered,
     Exposure,
-    days_of,
     is_of,
     most_days_in_window,
     spans,
@@ -39,13 +38,9 @@ class MaxDaysSupply(OrderRule):
     chronic_treatment_types: tuple[str, ...] = ()
 
     def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
-        days = days_of(drug, order)
+        days = order.days
         first = order.starts_on.toordinal()
-        earlier = [
-            e
-            for e in chart.exposures
-            if is_of(e, DrugClass.OPIOID_ANALGESIC) and not self._is_chronic(e) and e.supply.id != order.id
-        ]
+        earlier = [e for e in chart.opioid_analgesics if e.supply.id != order.id and not self._is_chronic(e)]
         draft = Exposure(_as_supply(order), order.starts_on, days)
         covered = spans([*earlier, draft])
         length = days or 1
@@ -175,7 +170,7 @@ class LongTermSupply(OrderRule):
     function_sets: tuple[str, ...]
 
     def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
-        days = days_of(drug, order)
+        days = order.days
         sets = frozenset(self.plan_sets)
         plan = latest(
             [p.reviewed_on or p.from_on for p in chart.plans if p.active and p.sets & sets]

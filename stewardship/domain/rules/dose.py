@@ -12,7 +12,6 @@ from stewardship.domain.drugs import Drug
 from stewardship.domain.episodes import (
     DAY,
     Covered,
-    days_of,
 )
 from stewardship.domain.mme import FactorSet, Total
 from stewardship.domain.orders import Order, Supply
@@ -155,7 +154,7 @@ class AcetaminophenTotal(OrderRule):
         if not self._contains(drug):
             return NotApplicable("the ordered product contains no acetaminophen")
         first = order.starts_on
-        last = first + ((days_of(drug, order) or 1) - 1) * DAY
+        last = first + ((order.days or 1) - 1) * DAY
         taken = [(drug, self._most(drug, order))]
         unsure = False
         for exposure in chart.exposures:

@@ -14,7 +14,6 @@ from stewardship.domain.episodes import (
     DAY,
     Covered,
     Exposure,
-    days_of,
     is_of,
 )
 from stewardship.domain.mme import FactorSet
@@ -143,7 +142,7 @@ class SedativeOverlap(OrderRule):
         if not opioid and sedatives.isdisjoint(drug.classes):
             return NotApplicable("neither an opioid nor a sedating medicine")
         others = sedatives if opioid else frozenset({DrugClass.OPIOID_ANALGESIC})
-        days = days_of(drug, order)
+        days = order.days
         first = order.starts_on
         last = first + ((days or self.order_days_if_unstated) - 1) * DAY
         found: list[tuple[str, int]] = []

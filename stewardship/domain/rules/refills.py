@@ -14,7 +14,6 @@ from stewardship.domain.episodes import (
     DAY,
     Covered,
     Exposure,
-    days_of,
     same_strength,
 )
 from stewardship.domain.orders import Order, SupplyKind
@@ -155,7 +154,7 @@ class MaxRefills(OrderRule):
             return Breach({**facts, "what": f"{over} ordered, {allowed} allowed"})
         if self.max_months is None or refills == 0:
             return Met(facts)
-        days = days_of(drug, order)
+        days = order.days
         if days is None:
             return CannotTell(("order.days_supply",), facts)
         # The last refill is due when all fills before it are used up.
@@ -193,7 +192,7 @@ class MaxTotalSupply(OrderRule):
             return CannotTell(("order.schedule",), {"drug": drug.name})
         if drug.schedule not in self.schedules:
             return NotApplicable(f"schedule {drug.schedule.value} is not what this policy is about")
-        days = days_of(drug, order)
+        days = order.days
         mine = {i.rxcui for i in drug.opioids}
         together = [
             e

@@ -17,7 +17,6 @@ from stewardship.domain.episodes import (
     DAY,
     Covered,
     Exposure,
-    days_of,
     is_of,
 )
 from stewardship.domain.orders import Order, Phase, SupplyKind
@@ -113,7 +112,7 @@ class TreatmentPlanCurrent(OrderRule):
     oud_sets: tuple[str, ...]
 
     def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
-        days = days_of(drug, order)
+        days = order.days
         if order.pain.phase is Phase.UNKNOWN and days is None:
             return CannotTell(("order.pain.phase", "order.days_supply"))
         if order.pain.phase is Phase.UNKNOWN and days is not None and days < self.long_supply_days:
@@ -249,7 +248,7 @@ class UrineDrugTest(ChartRule):
         used = 0 if since is None else (day - since).days + 1
         ordered = 0
         if order is not None and order.drug is not None and order.drug.is_a(DrugClass.OPIOID_ANALGESIC):
-            ordered = days_of(order.drug, order) or 0
+            ordered = order.days or 0
         supplied = max((e.days or 0 for e in chart.exposures if self._current(e, day)), default=0)
         long_term = used >= self.long_use_days or max(ordered, supplied) >= self.long_supply_days
         if not long_term:
