@@ -17,6 +17,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from stewardship.declarations.ranking import likeliest
 from stewardship.domain.classification import (
+    FormRule,
     IngredientFacts,
     Match,
     ScheduleRule,
@@ -77,6 +78,12 @@ class _Wear(_Matching):
     hours = fields.Decimal(required=True)
 
 
+class _ListedForm(_Strict):
+    parts = fields.List(fields.String(), required=True, validate=validate.Length(min=1))
+    routes = fields.List(fields.String(), load_default=list)
+    form = fields.String(required=True)
+
+
 class _Names(_Strict):
     salts = fields.List(fields.String(), required=True)
     aliases = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
@@ -94,6 +101,7 @@ class _Classification(_Strict):
     use = fields.List(fields.Nested(_Use), required=True)
     schedule = fields.List(fields.Nested(_Schedule), required=True)
     wear = fields.List(fields.Nested(_Wear), required=True)
+    listed_form = fields.List(fields.Nested(_ListedForm), required=True)
 
 
 class _Exemption(_Strict):
@@ -152,6 +160,10 @@ def read_tables(folder: Path) -> Tables:
         schedules=tuple(ScheduleRule(_match(s), s.get("schedule")) for s in document["schedule"]),
         aliases=document["names"]["aliases"],
         wear=tuple(WearRule(_match(w), w["hours"]) for w in document["wear"]),
+        listed_forms=tuple(
+            FormRule(frozenset(f["parts"]), frozenset(f["routes"]), f["form"])
+            for f in document["listed_form"]
+        ),
     )
 
 
