@@ -7,12 +7,14 @@ imports at its top nothing heavier than click; SQLAlchemy, Flask and the rest co
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any, NoReturn
 
 import click
 
 from stewardship import __version__
+from stewardship.config import Misconfigured
 from stewardship.domain import errors
 
 #: Every command and where it lives, in the order of ``stewardship --help``.
@@ -34,6 +36,7 @@ EXIT_CODES: dict[type[errors.StewardshipError], int] = {
     errors.PatientMismatch: 2,
     errors.DeclarationError: 3,
     errors.Unavailable: 3,
+    Misconfigured: 3,
 }
 
 
@@ -55,6 +58,10 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a cause that it names ends in one readable message, never a stack trace."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        elif os.environ.get("FORCE_COLOR"):
+            ctx.color = True
         try:
             return super().invoke(ctx)
         except errors.StewardshipError as cause:

@@ -11,11 +11,13 @@ from decimal import Decimal
 
 import click
 
+from stewardship.domain.dosage import DosageInstruction
 from stewardship.domain.orders import Order, Phase, Setting
 from stewardship.domain.policy import (
     Decision,
     Disposition,
     Enforcement,
+    ExceptionPath,
     Facts,
     FactValue,
     Finding,
@@ -44,7 +46,10 @@ NEEDS_REASON = Standing(
 )
 BLOCKED = Standing("BLOCKED", "change the order, or ask for the policy's exception", "red", 20)
 CANNOT_TELL = Standing(
-    "COULD NOT BE CHECKED", "no policy objects, but not every policy could be checked", "magenta", 30
+    "COULD NOT BE CHECKED",
+    "no policy objects, but some could not be checked: a fact is missing",
+    "magenta",
+    30,
 )
 
 
@@ -79,31 +84,31 @@ _ENFORCEMENT = {
 def decision_lines(
     order: Order | None, decision: Decision, policies: Mapping[str, Policy], *, brief: bool = False
 ) -> Iterator[str]:
-    """The whole decision as lines of text; ``brief`` sums up the policies that had nothing to say."""
+    """The whole decision as lines of text; ``brief`` leaves facts and sources out, and sums up the
+    policies that had nothing to say."""
     now = standing(decision)
     if order is not None:
-        yield click.style(order.drug.name if order.drug else order.medication.label, bold=True)
+        yield click.style(_plain(order.drug.name if order.drug else order.medication.label), bold=True)
         yield f"  {signature(order)}"
     yield "  " + click.style(f" {now.word} ", bg=now.colour, fg="black", bold=True) + f" {now.meaning}"
-    for finding in _loudest_first(decision):
+    for group in _grouped(_loudest_first(decision)):
         yield ""
-        yield from finding_lines(finding, policies.get(finding.policy))
+        if len(group) > 1:
+            yield from _not_checked(group)
+        else:
+            yield from finding_lines(group[0], policies.get(group[0].policy), brief=brief)
     quiet = [f for f in decision.findings if not _is_shown(f)]
     if quiet:
         yield ""
         yield from _summed_up(quiet) if brief else _listed(quiet)
 
 
-def finding_lines(finding: Finding, policy: Policy | None) -> Iterator[str]:
+def finding_lines(finding: Finding, policy: Policy | None, *, brief: bool = False) -> Iterator[str]:
     """One finding that has something to say: what, why, on what facts, what to do next."""
-    label, colour = _ENFORCEMENT[finding.enforcement]
-    if finding.outcome is Outcome.CANNOT_TELL:
-        label, colour = f"cannot tell, {label}", "magenta"
-    head = click.style(f"{finding.policy} v{finding.version}", bold=True)
-    yield f"  {click.style('■', fg=colour)} {head}  {click.style(label, fg=colour)}"
+    yield _head(f"{finding.policy} v{finding.version}", *_label(finding))
     yield from _wrapped(finding.summary)
     yield from _wrapped(finding.detail)
-    if finding.facts:
+    if finding.facts and not brief:
         yield from _wrapped("facts: " + facts_in_words(finding.facts), fg="bright_black")
     if finding.missing:
         yield from _wrapped("not known: " + ", ".join(finding.missing), fg="magenta")
@@ -112,24 +117,58 @@ def finding_lines(finding: Finding, policy: Policy | None) -> Iterator[str]:
     if policy is None:
         return
     if finding.enforcement is Enforcement.SOFT_STOP and policy.overrides:
-        reasons = "; ".join(f"{r.code} ({r.display})" for r in policy.overrides)
-        yield from _wrapped("reasons: " + reasons)
+        reasons = (r.code if brief else f"{r.code} ({r.display})" for r in policy.overrides)
+        yield from _wrapped("reasons: " + "; ".join(reasons))
     if finding.enforcement is Enforcement.HARD_STOP and policy.exception:
-        path = policy.exception
-        people = (
-            "one other person" if path.countersignatures == 1 else f"{path.countersignatures} other people"
-        )
-        note = f", with a note: {path.requires_note}" if path.requires_note else ""
-        yield from _wrapped(f"exception: countersigned by {people} ({', '.join(path.roles)}){note}")
-    where = f"{policy.source.title}, {policy.source.publisher} {policy.source.date:%Y}"
-    yield from _wrapped(f"source: {where} ({policy.source.force})", fg="bright_black")
+        yield from _wrapped("exception: " + _exception(policy.exception))
+    if not brief:
+        where = f"{policy.source.title}, {policy.source.publisher} {policy.source.date:%Y}"
+        yield from _wrapped(f"source: {where} ({policy.source.force})", fg="bright_black")
+
+
+def _not_checked(findings: list[Finding]) -> Iterator[str]:
+    """Findings that lack the same fact, told once: a wall of them would hide what is missing."""
+    yield _head(f"{len(findings)} policies", "cannot tell", "magenta")
+    yield from _wrapped("not known: " + ", ".join(findings[0].missing), fg="magenta")
+    for enforcement in dict.fromkeys(f.enforcement for f in findings):
+        label, _ = _ENFORCEMENT[enforcement]
+        names = [f"{f.policy} v{f.version}" for f in findings if f.enforcement is enforcement]
+        yield from _wrapped(f"{label}: " + ", ".join(names))
+    for step in dict.fromkeys(f.next_step for f in findings if f.next_step):
+        yield from _wrapped("→ " + step, bold=True)
+
+
+def _grouped(findings: list[Finding]) -> list[list[Finding]]:
+    """Each finding alone, but those that could not tell for want of the same facts together."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in findings:
+        missing = finding.outcome is Outcome.CANNOT_TELL and finding.missing
+        groups.setdefault(missing or (finding.policy, finding.version), []).append(finding)
+    return list(groups.values())
+
+
+def _label(finding: Finding) -> tuple[str, str]:
+    label, colour = _ENFORCEMENT[finding.enforcement]
+    if finding.outcome is Outcome.CANNOT_TELL:
+        return f"cannot tell, {label}", "magenta"
+    return label, colour
+
+
+def _head(name: str, label: str, colour: str) -> str:
+    return f"  {click.style('■', fg=colour)} {click.style(name, bold=True)}  {click.style(label, fg=colour)}"
+
+
+def _exception(path: ExceptionPath) -> str:
+    people = "one other person" if path.countersignatures == 1 else f"{path.countersignatures} other people"
+    note = f", with a note: {path.requires_note}" if path.requires_note else ""
+    return f"countersigned by {people} ({', '.join(path.roles)}){note}"
 
 
 def signature(order: Order) -> str:
     """How the order reads on a prescription, as far as it says."""
-    parts = [d.text or _instruction(d.dose_high, d.dose_unit, d.frequency) for d in order.dosage]
+    parts = [d.text or _instruction(d) for d in order.dosage]
     if order.quantity is not None:
-        parts.append(_counted(order.quantity.value, order.quantity.unit or "units"))
+        parts.append(_counted(order.quantity.value, order.quantity.unit or "unit"))
     if order.days_supply is not None:
         parts.append(_counted(order.days_supply, "day"))
     if order.refills:
@@ -140,7 +179,8 @@ def signature(order: Order) -> str:
         parts.append(str(order.setting))
     if order.replaces is not None:
         parts.append(f"replaces a prescription that was {order.replaces.loss}")
-    return " · ".join(part for part in parts if part) or "nothing stated about dose, quantity or days"
+    said = " · ".join(_plain(part) for part in parts if part)
+    return said or "nothing stated about dose, quantity or days"
 
 
 def facts_in_words(facts: Facts) -> str:
@@ -150,7 +190,7 @@ def facts_in_words(facts: Facts) -> str:
 
 def _value(value: FactValue) -> str:
     if value is None:
-        return "not known"
+        return "not on record"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Decimal):
@@ -185,7 +225,7 @@ def _listed(findings: list[Finding]) -> Iterator[str]:
         if finding.outcome is Outcome.EXEMPT:
             because = f"{finding.summary}: {finding.evidence}"
         name = f"{finding.policy} v{finding.version}"
-        because = textwrap.shorten(because, max(20, _width() - 18 - len(name)), placeholder=" …")
+        because = textwrap.shorten(_plain(because), max(20, _width() - 18 - len(name)), placeholder=" …")
         yield f"  {click.style(f'{label:<11}', fg=colour)} {name}  {because}"
 
 
@@ -205,24 +245,46 @@ def _summed_up(findings: list[Finding]) -> Iterator[str]:
         ]
         if names:
             label, colour = _OUTCOME[outcome]
-            lines = textwrap.wrap(", ".join(names), _width() - 14)
+            lines = _lines(", ".join(names), _width() - 14)
             yield f"  {click.style(f'{label:<11}', fg=colour)} {lines[0]}"
             yield from (" " * 14 + line for line in lines[1:])
 
 
 def _wrapped(text: str, *, fg: str | None = None, bold: bool = False) -> Iterator[str]:
-    for paragraph in text.splitlines():
-        for line in textwrap.wrap(paragraph, _width() - len(_INDENT)):
+    # Within a paragraph, line breaks are those of the file in which the words stand.
+    for paragraph in text.split("\n\n"):
+        for line in _lines(_plain(paragraph), _width() - len(_INDENT)):
             yield _INDENT + (click.style(line, fg=fg, bold=bold) if fg or bold else line)
 
 
-def _instruction(dose: Decimal | None, unit: str, frequency: Decimal | None) -> str:
-    said = _counted(dose, unit) if dose is not None else ""
-    return f"{said} {frequency.normalize():f} times" if frequency is not None else said
+def _plain(text: str) -> str:
+    """The text on one line, without anything that would steer the terminal: files bring their own words."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+_PERIODS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month"}
+
+
+def _instruction(dosage: DosageInstruction) -> str:
+    """A dosage without words of its own: ``2 tablets, 4 times per day, as needed``."""
+    parts = []
+    if dosage.dose_high is not None:
+        parts.append(_counted(dosage.dose_high, dosage.dose_unit or "unit"))
+    if dosage.frequency is not None and dosage.period is not None:
+        period = _PERIODS.get(dosage.period_unit, dosage.period_unit)
+        length = period if dosage.period == 1 else _counted(dosage.period, period)
+        parts.append(f"{_counted(dosage.frequency_max or dosage.frequency, 'time')} per {length}")
+    if dosage.as_needed:
+        parts.append("as needed")
+    return ", ".join(parts)
 
 
 def _counted(amount: Decimal, unit: str) -> str:
-    plural = "" if amount == 1 or not unit.isalpha() or unit in {"mg", "mL", "units"} else "s"
+    plural = "" if amount == 1 or not unit.isalpha() or unit in {"mg", "mL", "ug", "g"} else "s"
     plural = "es" if plural and unit.endswith("ch") else plural
     return f"{amount.normalize():f} {unit}{plural}".strip()
 

@@ -1,0 +1,77 @@
+"""Opening the demonstration: a migrated database, the clinic in it, a token for each role.
+
+Everything but the schema happens in one transaction: a first start that is interrupted leaves nothing
+half made, and the next one begins again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from stewardship.db import Sessions, migrate, transaction
+from stewardship.declarations import Library
+from stewardship.demo import recipes
+from stewardship.demo.clinic import Clinic, make
+from stewardship.demo.house import House
+from stewardship.domain.people import Principal, Role
+from stewardship.services import history, organisations, tokens
+
+ORGANISATION = "demo-clinic"
+
+_SETUP = Principal("demo-setup", ORGANISATION, Role.ADMIN)
+_TOKEN_LIFE = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The clinic, whether it was made just now, and the API tokens by role."""
+
+    clinic: Clinic
+    made: bool
+    tokens: Mapping[str, str]
+
+
+def open_clinic(house: House, sessions: Sessions, library: Library, *, now: datetime) -> Opened:
+    """Make the clinic unless it is there already, and see to it that every role has a token."""
+    migrate.upgrade(sessions.kw["bind"])
+    clinic = make(recipes.read(), library, now=now)
+    with transaction(sessions) as session:
+        made = organisations.ensure(session, ORGANISATION, name="Demonstration clinic", by=_SETUP, now=now)
+        if made:
+            history.store(session, clinic.charts.values(), source="demonstration", by=_SETUP, now=now)
+        held = house.tokens(
+            still_good=lambda token: _is_good(session, token, now),
+            issue=lambda role: _issue(session, role, now),
+        )
+    return Opened(clinic, made, held)
+
+
+def prescriber() -> Principal:
+    """The demonstration's prescriber, as the token of that role acts."""
+    return Principal(_user("prescriber"), ORGANISATION, Role.PRESCRIBER)
+
+
+def _user(role: str) -> str:
+    return f"demo-{role}"
+
+
+def _is_good(session: Session, token: str, now: datetime) -> bool:
+    owner = tokens.authenticate(session, token, now=now)
+    return owner is not None and owner.organisation_id == ORGANISATION
+
+
+def _issue(session: Session, role: str, now: datetime) -> str:
+    return tokens.issue(
+        session,
+        organisation_id=ORGANISATION,
+        role=Role(role),
+        scopes=(),
+        expires_at=now + _TOKEN_LIFE,
+        by=_SETUP,
+        now=now,
+        user_id=_user(role),
+    )
