@@ -16,7 +16,17 @@ from typing import Any
 from stewardship.cds_hooks.wording import clip, markdown, paragraphs, plain, summary
 from stewardship.declarations import Library
 from stewardship.domain.orders import Order
-from stewardship.domain.policy import Disposition, Enforcement, Finding, Force, Outcome, Policy, Severity
+from stewardship.domain.policy import (
+    UNTOLD,
+    Disposition,
+    Enforcement,
+    Finding,
+    Force,
+    Outcome,
+    Policy,
+    Severity,
+    in_words,
+)
 from stewardship.services.answers import finding_json
 from stewardship.services.orders import Checked
 
@@ -146,11 +156,9 @@ def _group_card(group: list[_Shown], *, several: bool) -> Card:
     words = _summary(group, order)
     detail = [markdown(finding.detail)]
     if len(group) > 1:
-        detail = [
-            f"{len(group)} policies could not be checked: "
-            + markdown(", ".join(one.policy.title for one in group))
-            + "."
-        ]
+        titles = ", ".join(one.policy.title for one in group)
+        detail = [markdown(f"{len(group)} policies could not be checked: {titles}.")]
+    detail += _what_was_not_sent(finding)
     if several and order is not None:
         detail.insert(0, f"Order: {markdown(_name(order))}.")
     if finding.next_step:
@@ -182,8 +190,31 @@ def _summary(group: list[_Shown], order: Order | None) -> str:
         name = clip(plain(order.medication.label), 60)
         return f"{name} not recognised: opioid dose and course NOT checked. Check by hand."
     if len(group) > 1:
-        return f"{finding.summary} (and {len(group) - 1} more)"
+        missing = finding.missing[0]
+        because, _ = UNTOLD.get(missing, (f"{missing} is not known", ""))
+        because = in_words(because, finding.facts)
+        titles = "; ".join(one.policy.title for one in group)
+        return f"{because[:1].upper()}{because[1:]}. NOT checked: {titles}"
     return finding.summary
+
+
+def _what_was_not_sent(finding: Finding) -> list[str]:
+    """Why the history is not whole, where that is what a finding lacks."""
+    gaps = finding.facts.get("history_gaps")
+    if finding.outcome is not Outcome.CANNOT_TELL or not isinstance(gaps, tuple):
+        return []
+    said = [_GAPS.get(str(gap), "Something in the medication history could not be read.") for gap in gaps]
+    return [" ".join(dict.fromkeys(said))] if said else []
+
+
+_GAPS = {
+    "history-missing": "No medication history was sent.",
+    "history-error": "The medication history could not be fetched.",
+    "history-incomplete": "Only part of the medication history was sent.",
+    "history-unavailable": "The stored medication history cannot be reached.",
+    "supply-without-date": "An earlier prescription has no date.",
+    "order-unreadable": "Part of the order could not be read.",
+}
 
 
 def _indicator(finding: Finding) -> str:

@@ -13,9 +13,8 @@ import unicodedata
 #: Characters of a card's summary; the specification asks for fewer than 140.
 LONGEST_SUMMARY = 139
 
-_SCHEME = re.compile(r"\b([a-z][a-z0-9+.-]*):(?=//)", re.IGNORECASE)
-_WWW = re.compile(r"\bwww\.", re.IGNORECASE)
-_MARKS = str.maketrans({"<": "&lt;", ">": "&gt;", "&": "&amp;"} | {c: "\\" + c for c in "\\`[]|@"})
+_WWW = re.compile(r"\b(www)\.", re.IGNORECASE)
+_MARKS = str.maketrans({"<": "&lt;", ">": "&gt;", "&": "&amp;"} | {c: "\\" + c for c in "\\`[]|@*_~"})
 _NO_TAGS = str.maketrans({"<": "‹", ">": "›"})
 
 
@@ -33,17 +32,17 @@ def clip(text: str, longest: int) -> str:
     """The text, cut at a word and marked as cut when it is longer."""
     if len(text) <= longest:
         return text
-    kept = text[: longest - 1]
-    return (kept.rsplit(" ", 1)[0] if " " in kept else kept).rstrip(" ,;:") + "…"
+    kept = text[:longest]
+    return (kept.rsplit(" ", 1)[0] if " " in kept else kept[:-1]).rstrip(" ,;:") + "…"
 
 
 def markdown(text: str) -> str:
     """One paragraph that Markdown shows as it is written: no tags, no links, no images, no code."""
     escaped = _one_line(text).translate(_MARKS)
-    escaped = _SCHEME.sub(r"\1\\:", escaped)
-    escaped = _WWW.sub(r"www\\.", escaped)
+    # Addresses become links without any mark around them.
+    escaped = _WWW.sub(r"\1\\.", escaped.replace("://", "\\://"))
     # What would begin a heading, a list or a quotation.
-    return re.sub(r"^([#*+=~-]|\d+[.)])", r"\\\1", escaped)
+    return re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", escaped)
 
 
 def paragraphs(*texts: str) -> str:

@@ -1,0 +1,245 @@
+"""When a check cannot be made, the prescriber is told so; what is shown and logged names nobody."""
+
+from __future__ import annotations
+
+import io
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from stewardship.app import create_app
+from stewardship.cds_hooks import views
+from stewardship.db import AuditKeys, connect, transaction
+from stewardship.domain.errors import InvalidInput, Unavailable
+from stewardship.domain.people import Role
+from stewardship.observability import configure_logging
+from tests.builders import NOW
+from tests.cds_hooks.conftest import SETTINGS, Ehr, read
+from tests.cds_hooks.requests import NOBODY_KNOWS, a_draft, a_hook, a_new_patient, a_past, nothing_before
+from tests.intake.fhir import a_condition, a_patient, bundle, concept
+
+CANARY = "ZZQCANARY"
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """Everything that is logged meanwhile."""
+    lines = io.StringIO()
+    configure_logging(to=lines)
+    yield lines
+    configure_logging()
+
+
+def the_card(answer: dict[str, Any]) -> dict[str, Any]:
+    (card,) = answer["cards"]
+    return card
+
+
+def assert_not_made(answer: dict[str, Any], code: str) -> None:
+    card = the_card(answer)
+    assert card["indicator"] == "critical"
+    assert len(card["summary"]) < 140
+    assert "could not be" in card["summary"]
+    assert card["source"]["label"]
+    told = answer["extension"]["stewardship"]
+    assert (told["disposition"], told["code"]) == ("not-checked", code)
+    assert (told["decision"], told["findings"]) == (None, [])
+
+
+# --- failures of ours ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (Unavailable(CANARY), "unavailable"),
+        (InvalidInput(CANARY), "unusable-id"),
+        (ZeroDivisionError(CANARY), "fault"),
+        (LookupError(CANARY), "fault"),
+    ],
+)
+def test_a_check_that_fails_is_a_card(ehr, monkeypatch, logged, cause, code):
+    def fails(*_args: Any, **_kwargs: Any) -> None:
+        raise cause
+
+    monkeypatch.setattr(views.orders, "check", fails)
+    response = ehr.post(a_hook(a_new_patient()))
+    assert_not_made(read(response), code)
+    assert CANARY not in response.get_data(as_text=True) + logged.getvalue()
+    assert f'"code":"{code}"' in logged.getvalue()
+
+
+def test_a_fault_while_reading_is_a_card(ehr, monkeypatch):
+    monkeypatch.setattr(views, "read_request", lambda *_args, **_kwargs: 1 / 0)
+    assert_not_made(ehr.ask(a_hook(a_new_patient())), "fault")
+
+
+def test_a_fault_while_writing_the_cards_is_a_card(ehr, monkeypatch):
+    monkeypatch.setattr(views.cards, "answer", lambda *_args, **_kwargs: 1 / 0)
+    assert_not_made(ehr.ask(a_hook(a_new_patient())), "fault")
+
+
+def test_an_id_that_cannot_be_kept_is_a_card(ehr):
+    patient = a_new_patient()
+    assert_not_made(ehr.ask(a_hook(patient, a_draft(patient, id="x" * 5000))), "unusable-id")
+
+
+def test_a_database_that_is_gone_is_a_card(library, sessions, issued, tmp_path):
+    gone = connect(
+        f"sqlite:///{tmp_path / 'no-such-folder' / 'x.db'}", audit_keys=AuditKeys.single(b"x" * 32)
+    )
+    app = create_app(SETTINGS, library=library, sessions=sessions, clock=lambda: NOW)
+    app.extensions["stewardship"] = replace(app.extensions["stewardship"], sessions=gone)
+    assert_not_made(Ehr(app, issued[Role.EHR]).ask(a_hook(a_new_patient())), "unavailable")
+
+
+@pytest.fixture
+def hasty(library, sessions) -> Flask:
+    """The application with very little time for a check."""
+    return create_app(
+        replace(SETTINGS, time_budget=0.2), library=library, sessions=sessions, clock=lambda: NOW
+    )
+
+
+def test_a_check_over_its_time_is_a_card_in_time_and_leaves_nothing(hasty, issued, sessions, monkeypatch):
+    slow = views.orders.check
+
+    def sleeps(*args: Any, **kwargs: Any) -> Any:
+        made = slow(*args, **kwargs)
+        time.sleep(0.5)
+        return made
+
+    monkeypatch.setattr(views.orders, "check", sleeps)
+    patient = a_new_patient()
+    began = time.monotonic()
+    answer = Ehr(hasty, issued[Role.EHR]).ask(a_hook(patient))
+    assert time.monotonic() - began < 0.45
+    assert_not_made(answer, "timeout")
+    time.sleep(0.6)
+    with transaction(sessions, write=False) as session:
+        kept = session.execute(
+            text("SELECT count(*) FROM decisions WHERE order_id = :id"), {"id": f"draft-of-{patient}"}
+        )
+        assert kept.scalar() == 0
+
+
+def test_a_database_that_somebody_else_holds_is_a_card_in_time(hasty, issued, sessions):
+    holder = sqlite3.connect(sessions.kw["bind"].url.database, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        began = time.monotonic()
+        assert_not_made(Ehr(hasty, issued[Role.EHR]).ask(a_hook(a_new_patient())), "timeout")
+        assert time.monotonic() - began < 0.6
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+
+
+# --- the wrong patient --------------------------------------------------------------------------------
+
+STRANGER = "p-stranger"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        a_hook("p-mine", a_draft(STRANGER)),
+        a_hook("p-mine", a_draft("p-mine"), a_draft(STRANGER)),
+        a_hook("p-mine", prefetch={**nothing_before("p-mine"), "patient": a_patient(id=STRANGER)}),
+        a_hook("p-mine", prefetch={"x": a_past(STRANGER, days_ago=3)}),
+        a_hook("p-mine", prefetch={"x": bundle(a_condition(subject={"reference": f"Patient/{STRANGER}"}))}),
+        a_hook("p-mine", hook="patient-view", prefetch={"patient": a_patient(id=STRANGER)}),
+    ],
+)
+def test_parts_about_different_patients_are_refused_and_nothing_of_either_is_shown(ehr, request_, logged):
+    response = ehr.post(request_)
+    answer = read(response)
+    assert_not_made(answer, "patient-mismatch")
+    assert "could not be checked: patient does not match" in the_card(answer)["summary"]
+    for shown in (response.get_data(as_text=True), logged.getvalue()):
+        assert "p-mine" not in shown
+        assert STRANGER not in shown
+        assert "oxycodone" not in shown.lower()
+
+
+def test_a_refused_request_leaves_a_trace_that_names_nobody(ehr, sessions):
+    response = ehr.post(a_hook("p-mine", a_draft(STRANGER)))
+    with transaction(sessions, write=False) as session:
+        row = session.execute(
+            text("SELECT * FROM audit_events WHERE action = 'order.not-checked' ORDER BY seq DESC LIMIT 1")
+        ).one()
+    assert row.subject == response.headers["X-Request-ID"]
+    assert "patient-mismatch" in row.detail
+    assert "p-mine" not in str(row)
+
+
+# --- what must never leave ----------------------------------------------------------------------------
+
+
+def test_the_clients_own_token_and_names_are_neither_kept_nor_logged(ehr, sessions, logged):
+    patient = a_new_patient()
+    secret = {"access_token": "SECRET-TOKEN-42", "token_type": "Bearer", "scope": "patient/*.read"}
+    named = a_patient(id=patient, name=[{"family": CANARY}])
+    request = a_hook(
+        patient,
+        a_draft(patient, requester={"reference": "Practitioner/dr-1", "display": CANARY}),
+        fhirServer="https://ehr.example/fhir",
+        fhirAuthorization=secret,
+        prefetch={**nothing_before(patient), "patient": named},
+    )
+    ehr.ask(request)
+    ehr.post({**request, "hook": 5}, service="opioid-order-sign")
+    ehr.ask({**request, "context": {**request["context"], "patientId": STRANGER}})
+    database = sessions.kw["bind"].url.database
+    with sqlite3.connect(database) as stored:
+        dump = "\n".join(stored.iterdump())
+    for where in (dump, logged.getvalue()):
+        assert "SECRET-TOKEN-42" not in where
+        assert CANARY not in where
+        assert ehr.token not in where
+    assert patient not in logged.getvalue()
+    assert patient in dump
+
+
+@pytest.mark.parametrize(
+    "address", ["http://169.254.169.254/", "http://localhost:1/fhir", "file:///etc/passwd"]
+)
+def test_no_call_goes_out_wherever_the_client_says_its_server_is(ehr, monkeypatch, address):
+    def refuse(*_args: Any, **_kwargs: Any) -> None:
+        raise AssertionError("a call went out")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    draft = a_draft(
+        "p-out", medicationReference={"reference": f"{address}Medication/1"}, medicationCodeableConcept=None
+    )
+    answer = ehr.ask(a_hook("p-out", draft, fhirServer=address, fhirAuthorization={"access_token": "x"}))
+    assert answer["cards"][-1]["source"]["topic"]["code"] != "not-checked"
+
+
+XSS = "<img src=x onerror=alert(1)> [sign](https://evil.example) www.evil.example `x`"
+
+
+def test_text_from_data_is_shown_and_does_nothing(ehr):
+    patient = a_new_patient()
+    unknown = concept("999999999", display=XSS)
+    past = a_past(patient, days_ago=2, medicationCodeableConcept=unknown)
+    for draft in (
+        a_draft(patient, medicationCodeableConcept=unknown),
+        a_draft(patient, medicationCodeableConcept=NOBODY_KNOWS),
+    ):
+        answer = ehr.ask(
+            a_hook(patient, draft, a_draft(patient, id="other", length=10), prefetch={"x": past})
+        )
+        assert "img src=x" in str(answer["cards"]) or draft["medicationCodeableConcept"] is NOBODY_KNOWS
+        for card in answer["cards"]:
+            assert not set(card["summary"] + card["detail"]) & set("<>")
+            assert "](" not in card["detail"].replace("\\](", "")
+            assert "https://evil" not in card["detail"]
