@@ -1,8 +1,7 @@
 """The one place where things meet: settings, declarations, database and faces become an application.
 
-It does not start when it would not be safe to: settings unfit for production, a policy or reference file
-that is wrong, no policy in force, a database whose schema is not this version's, a view that does not
-say whom it admits.
+It does not start when it would not be safe to (see ``runtime.prepare``), nor with a view that does not say
+whom it admits.
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ from flask import Flask, Response, abort, request
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as WSGIResponse
 
-from stewardship import __version__, api, auth, web
+from stewardship import __version__, api, auth, cds_hooks, web
 from stewardship.api import problems
 from stewardship.config import Environment, Settings
-from stewardship.db import AuditKeys, Sessions, connect, migrate
-from stewardship.declarations import Library, load
+from stewardship.db import Sessions
+from stewardship.declarations import Library
 from stewardship.domain.errors import DeclarationError, StewardshipError, Unavailable
 from stewardship.observability import configure_logging, log, observe, report_fault, request_id
-from stewardship.runtime import Runtime, install, utc_now
+from stewardship.runtime import install, prepare, utc_now
 
 #: Everything a page needs is served from here; nothing may be loaded from, sent to or framed by others.
 _HEADERS = {
@@ -51,35 +51,34 @@ def create_app(
 
     Raises ``Misconfigured``, ``DeclarationError`` or ``Unavailable`` with words for the operator.
     """
-    settings.refuse_unsafe()
-    library = library or load(policies_dir=settings.policies_dir)
-    if not library.in_force(clock().date()):
-        raise DeclarationError("no policy is in force today: nothing would be checked")
-    sessions = sessions or _connect(settings)
-    migrate.require_current(sessions.kw["bind"])
-
+    running = prepare(settings, library=library, sessions=sessions, clock=clock)
+    production = settings.environment is Environment.PRODUCTION
     app = Flask("stewardship", static_folder=None, template_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key or None,
         MAX_CONTENT_LENGTH=settings.hook_bytes,
-        SESSION_COOKIE_SECURE=settings.environment is Environment.PRODUCTION,
+        SESSION_COOKIE_SECURE=production,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         TRAP_HTTP_EXCEPTIONS=False,
         PROPAGATE_EXCEPTIONS=False,
     )
-    install(app, Runtime(settings, library, sessions, clock))
+    install(app, running)
     observe(app)
     _guard_addresses(app)
-    _guard_answers(app, strict_transport=settings.environment is Environment.PRODUCTION)
+    _guard_answers(app, strict_transport=production)
     _answer_errors(app)
     api.register(app)
+    cds_hooks.register(app)
     app.register_blueprint(web.front)
 
     if missing := auth.undeclared(app):
         raise RuntimeError(f"views that do not say whom they admit: {', '.join(missing)}")
     log.info(
-        "ready", version=__version__, environment=settings.environment.value, policies=len(library.policies)
+        "ready",
+        version=__version__,
+        environment=settings.environment.value,
+        policies=len(running.library.policies),
     )
     return app
 
@@ -91,11 +90,6 @@ def from_environment() -> Flask:
         return create_app(Settings.from_env(os.environ))
     except StewardshipError as refusal:
         raise SystemExit(f"stewardship does not start: {refusal.message}") from None
-
-
-def _connect(settings: Settings) -> Sessions:
-    key = settings.audit_key.encode()
-    return connect(settings.database_url, audit_keys=AuditKeys.single(key) if key else None)
 
 
 def _guard_addresses(app: Flask) -> None:
@@ -128,9 +122,9 @@ def _answer_errors(app: Flask) -> None:
         return problems.of_cause(error, request_id=request_id())
 
     @app.errorhandler(HTTPException)
-    def http(error: HTTPException) -> Response:
-        if error.response is not None:
-            return Response(error.response.get_data(), status=error.response.status_code)
+    def http(error: HTTPException) -> Response | WSGIResponse:
+        if error.code is not None and error.code < HTTPStatus.BAD_REQUEST:
+            return error.get_response()
         if _is_page():
             return web.error_page(HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))
         return problems.of_http(error, request_id=request_id())

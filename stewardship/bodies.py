@@ -20,5 +20,7 @@ def json_body(*, max_bytes: int, max_keys: int) -> object:
         raise UnsupportedMediaType("send JSON as application/json")
     if request.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType("send JSON in UTF-8")
-    request.max_content_length = max_bytes
+    # One more than allowed: a body without a length is cut off there without a word, and one that was cut
+    # off must be seen to be too large.
+    request.max_content_length = max_bytes + 1
     return loads(request.get_data(cache=False), max_bytes=max_bytes, max_keys=max_keys)

@@ -6,6 +6,7 @@ level and its own fixed words, for its arguments may hold what a request said.
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import secrets
@@ -53,13 +54,13 @@ def configure_logging(*, level: int = logging.INFO, to: TextIO | None = None) ->
     )
     handler = logging.StreamHandler(to or sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _CutDown(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _only_allowed,
                 structlog.processors.JSONRenderer(serializer=_json),
             ],
-            foreign_pre_chain=[*shared, _fixed_words_only],
+            foreign_pre_chain=shared,
         )
     )
     root = logging.getLogger()
@@ -132,13 +133,17 @@ def _only_allowed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
     return {key: value for key, value in event.items() if key in ALLOWED and value is not None}
 
 
-def _fixed_words_only(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    record = event.get("_record")
-    if isinstance(record, logging.LogRecord):
-        # The unfilled template, so without its arguments; a text that was put together beforehand has
-        # no template, so that of a logger is only kept where it has one.
-        event["event"] = str(record.msg) if record.args else "said something"
-    return event
+class _CutDown(structlog.stdlib.ProcessorFormatter):
+    """Our own lines whole; of others' only the template, without what was filled in, and no traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not isinstance(record.msg, dict):
+            record = copy.copy(record)
+            # A text that was put together beforehand has no template that could be told from its values.
+            record.msg = str(record.msg) if record.args else "said something"
+            record.args = ()
+            record.exc_info = record.exc_text = record.stack_info = None
+        return super().format(record)
 
 
 def _json(event: Any, **_: Any) -> str:

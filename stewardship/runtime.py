@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from typing import cast
 
 from flask import Flask, current_app
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from stewardship.config import Settings
-from stewardship.db.engine import Sessions
-from stewardship.declarations import Library
+from stewardship.config import Misconfigured, Settings
+from stewardship.db import AuditKeys, Sessions, connect, migrate
+from stewardship.declarations import Library, load
+from stewardship.domain.errors import DeclarationError, Unavailable
 
 _NAME = "stewardship"
 
@@ -32,6 +34,41 @@ class Runtime:
     library: Library
     sessions: Sessions
     clock: Callable[[], datetime] = utc_now
+
+
+def prepare(
+    settings: Settings,
+    *,
+    library: Library | None = None,
+    sessions: Sessions | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Runtime:
+    """Everything that an application needs before it may answer, or a refusal with words for the operator.
+
+    Raises ``Misconfigured`` for settings unfit for production, ``DeclarationError`` for a policy or
+    reference file that is wrong and when no policy is in force, ``Unavailable`` for a database that does
+    not have this version's schema.
+    """
+    settings.refuse_unsafe()
+    library = library or load(policies_dir=settings.policies_dir)
+    if not library.in_force(clock().date()):
+        raise DeclarationError("no policy is in force today: nothing would be checked")
+    sessions = sessions or _connect(settings)
+    try:
+        migrate.require_current(sessions.kw["bind"])
+    except SQLAlchemyError as away:
+        raise Unavailable("the database that STEWARDSHIP_DATABASE_URL names cannot be reached") from away
+    return Runtime(settings, library, sessions, clock)
+
+
+def _connect(settings: Settings) -> Sessions:
+    key = settings.audit_key.encode()
+    try:
+        return connect(settings.database_url, audit_keys=AuditKeys.single(key) if key else None)
+    except (ValueError, ArgumentError) as unreadable:
+        raise Misconfigured(
+            "STEWARDSHIP_DATABASE_URL begins with sqlite:/// or postgresql://"
+        ) from unreadable
 
 
 def install(app: Flask, running: Runtime) -> None:

@@ -103,7 +103,7 @@ def make_api(app: Flask) -> ProblemApi:
     plugin = MarshmallowPlugin()
     api = ProblemApi(app, spec_kwargs={"marshmallow_plugin": plugin})
     if plugin.converter is not None:
-        plugin.converter.add_attribute_function(strictness)
+        plugin.converter.add_attribute_function(strictness)  # type: ignore[no-untyped-call]
     return api
 
 

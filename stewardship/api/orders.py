@@ -15,7 +15,7 @@ from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.orders import Order
-from stewardship.intake.case import Case, CaseSchema, case_of
+from stewardship.intake.case import Case, CaseSchema, OrderSchema, case_of
 from stewardship.runtime import Runtime, runtime
 from stewardship.services import orders
 from stewardship.services.answers import decision_json
@@ -23,7 +23,7 @@ from stewardship.services.answers import decision_json
 room = Room("orders", __name__, description="Check an order before it is signed.")
 
 _KEY = "Idempotency-Key"
-_NO_ID = CaseSchema().fields["order"].schema.fields["id"].load_default
+_NO_ID = OrderSchema().fields["id"].load_default
 _LONGEST_KEY = 64
 _KEY_DOC = {
     "in": "header",

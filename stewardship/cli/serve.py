@@ -17,11 +17,11 @@ def serve(host: str, port: int, workers: int) -> None:
     """
     import os
 
-    from stewardship.app import create_app
     from stewardship.config import Settings
+    from stewardship.runtime import prepare
 
     # Refuse here, with words, rather than in every worker again and again.
-    create_app(Settings.from_env(os.environ))
+    prepare(Settings.from_env(os.environ)).sessions.kw["bind"].dispose()
     run(host=host, port=port, workers=workers)
 
 

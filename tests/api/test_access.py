@@ -1,0 +1,210 @@
+"""Who gets in: every route says whom it admits, and an organisation's things exist for it alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+
+from stewardship.auth import PERMISSIONS, Permission, permission_of, public, requires, undeclared
+from stewardship.db import Sessions, transaction
+from stewardship.domain.people import Role
+from tests.api.conftest import ELSEWHERE, HERE, Caller, Clock, a_case, a_token, json
+from tests.builders import NOW
+
+MISSING = "0198f00dcafe" + "0" * 20
+
+#: What nobody needs a token for: they say nothing about anybody.
+PUBLIC = {
+    "front.home", "front.style", "front.healthz", "front.readyz",
+    "api-docs.openapi_json", "api-docs.docs", "api-docs.docs_asset",
+    "cds_hooks.discovery",
+}  # fmt: skip
+
+
+def rules(app: Flask) -> list[Rule]:
+    return sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+
+
+def api_rules(app: Flask) -> list[Rule]:
+    return [r for r in rules(app) if r.rule.startswith("/api/") and r.endpoint not in PUBLIC]
+
+
+def method(rule: Rule) -> str:
+    return next(m for m in sorted(rule.methods or ()) if m not in {"HEAD", "OPTIONS"})
+
+
+def bodies() -> dict[str, Any]:
+    """A body that each route would take, so that nothing but the id stands in the way."""
+    return {
+        "override": {"reason": "other"},
+        "exception": {"reason": "because"},
+        "countersignatures": {"approve": True},
+    }
+
+
+def call(caller: Caller, rule: Rule, **ids: str) -> Any:
+    path = re.sub(r"<(?:\w+:)?(\w+)>", lambda place: ids.get(place[1], "x"), rule.rule)
+    if method(rule) == "GET":
+        return caller.get(path)
+    return caller.post(path, bodies().get(rule.rule.rsplit("/", 1)[-1], {}))
+
+
+def test_every_view_says_whom_it_admits(app: Flask) -> None:
+    assert undeclared(app) == []
+
+
+def test_a_view_that_says_nothing_is_found() -> None:
+    app = Flask("silent", static_folder=None)
+    app.add_url_rule("/silent", "silent", lambda: "")
+    app.add_url_rule("/open", "open", public(lambda: ""))
+    app.add_url_rule("/shut", "shut", requires(Permission.READ_POLICIES)(lambda: ""))
+    assert undeclared(app) == ["silent"]
+
+
+def test_what_is_public_is_a_short_list(app: Flask) -> None:
+    open_views = {name for name, view in app.view_functions.items() if permission_of(view) is None}
+    assert open_views == PUBLIC
+
+
+def test_nobody_gets_past_any_other_route(app: Flask, nobody: Caller) -> None:
+    for rule in (r for r in rules(app) if r.endpoint not in PUBLIC):
+        response = call(nobody, rule)
+        assert response.status_code == 401, rule.rule
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+        if rule.rule.startswith("/api/"):
+            assert set(json(response)) == {"type", "title", "status", "code", "errors", "request_id"}
+        else:
+            assert response.get_data() == b""
+
+
+def test_each_role_is_held_to_its_permissions_on_every_route(
+    app: Flask, caller: Callable[..., Caller]
+) -> None:
+    for rule in (r for r in rules(app) if r.endpoint not in PUBLIC):
+        permission = permission_of(app.view_functions[rule.endpoint])
+        for role in Role:
+            response = call(caller(role), rule)
+            if permission in PERMISSIONS[role]:
+                assert response.status_code not in {401, 403}, (rule.rule, role)
+            else:
+                assert response.status_code == 403, (rule.rule, role)
+                if rule.rule.startswith("/api/"):
+                    assert str(permission) in json(response)["detail"]
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "x", "Bearer", "stw_" + "A" * 43, "a.b.c", "t" * 9000, "t\u00e9", "' OR '1'='1"],
+)
+def test_a_token_that_is_not_one_of_ours_is_nobody(app: Flask, token: str) -> None:
+    response = Caller(app, None).get("/api/v1/whoami", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("header", ["Basic dTpw", "bearer", "Token abc"])
+def test_another_scheme_is_nobody(app: Flask, header: str) -> None:
+    assert Caller(app, None).get("/api/v1/whoami", headers={"Authorization": header}).status_code == 401
+
+
+def test_a_token_goes_out_at_its_end(caller: Callable[..., Caller], clock: Clock) -> None:
+    who = caller(Role.PRESCRIBER)
+    assert who.get("/api/v1/whoami").status_code == 200
+    clock.at = NOW + timedelta(days=31)
+    assert who.get("/api/v1/whoami").status_code == 401
+
+
+def test_scopes_narrow_what_a_token_may(app: Flask, sessions: Sessions) -> None:
+    with transaction(sessions) as session:
+        token = a_token(session, HERE, Role.PRESCRIBER, scopes=("policies:read", "self:read"))
+    narrow = Caller(app, token)
+    assert json(narrow.get("/api/v1/whoami"))["permissions"] == ["policies:read", "self:read"]
+    assert narrow.get("/api/v1/policies").status_code == 200
+    refused = narrow.post("/api/v1/orders/screen", a_case())
+    assert refused.status_code == 403
+    assert "orders:screen" in json(refused)["detail"]
+
+
+def test_scopes_never_widen_a_role(app: Flask, sessions: Sessions) -> None:
+    with transaction(sessions) as session:
+        token = a_token(session, HERE, Role.COMPLIANCE, scopes=("orders:submit", "self:read"))
+    wide = Caller(app, token)
+    assert wide.post("/api/v1/orders", a_case()).status_code == 403
+    assert json(wide.get("/api/v1/whoami"))["permissions"] == ["self:read"]
+
+
+def test_the_caller_is_told_who_it_is(caller: Callable[..., Caller]) -> None:
+    said = json(caller(Role.PHARMACIST).get("/api/v1/whoami"))
+    assert (said["organisation"], said["role"]) == (HERE, "pharmacist")
+    assert said["permissions"] == sorted(PERMISSIONS[Role.PHARMACIST])
+
+
+# --- organisations ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ours(caller: Callable[..., Caller]) -> dict[str, str]:
+    """Ids of every kind of thing that an organisation can have."""
+    prescriber = caller(Role.PRESCRIBER)
+    decided = json(prescriber.post("/api/v1/orders", a_case(days=30, refills=2, quantity=120)))
+    (stopped,) = [f for f in decided["findings"] if f["policy"] == "short-course"]
+    where = f"/api/v1/decisions/{decided['id']}/findings/short-course/exception"
+    reason = stopped["override_reasons"][0]["code"]
+    asked = json(prescriber.post(where, {"reason": reason, "note": "note"}))
+    return {"decision_id": decided["id"], "policy_id": stopped["policy"], "exception_id": asked["id"]}
+
+
+#: Ids that belong to nobody: policies and drugs are the same for all.
+SHARED = {"policy_id", "system", "code"}
+
+
+def test_another_organisations_things_are_like_missing_ones(
+    app: Flask, caller: Callable[..., Caller], ours: dict[str, str]
+) -> None:
+    tried = 0
+    for rule in api_rules(app):
+        owned = set(rule.arguments) - SHARED
+        if not owned:
+            continue
+        assert owned <= set(ours), f"{rule.rule}: add the id to the fixture, so that its isolation is tested"
+        permission = permission_of(app.view_functions[rule.endpoint])
+        for role in (r for r in Role if permission in PERMISSIONS[r]):
+            stranger = caller(role, ELSEWHERE)
+            theirs = call(stranger, rule, **ours)
+            missing = call(stranger, rule, **{**ours, **dict.fromkeys(owned, MISSING)})
+            assert theirs.status_code == missing.status_code == 404, (rule.rule, role)
+            assert _but_the_request(theirs) == _but_the_request(missing)
+            tried += 1
+    assert tried
+
+
+def test_our_own_things_are_there(app: Flask, caller: Callable[..., Caller], ours: dict[str, str]) -> None:
+    reader = caller(Role.COMPLIANCE)
+    assert reader.get(f"/api/v1/decisions/{ours['decision_id']}").status_code == 200
+    assert reader.get(f"/api/v1/exceptions/{ours['exception_id']}").status_code == 200
+
+
+def test_the_same_patient_id_elsewhere_is_another_patient(caller: Callable[..., Caller]) -> None:
+    case = a_case(days=7, quantity=28, patient="p-in-both")
+    for _ in range(2):
+        here = json(caller(Role.PRESCRIBER).post("/api/v1/orders", case))
+    there = json(caller(Role.PRESCRIBER, ELSEWHERE).post("/api/v1/orders", case))
+    earlier = {f["policy"]: f["facts"].get("earlier_days") for f in here["findings"]}["short-course"]
+    earlier_there = {f["policy"]: f["facts"].get("earlier_days") for f in there["findings"]}["short-course"]
+    assert (earlier, earlier_there) == (7, 0)
+
+
+@pytest.mark.parametrize("odd", ["P-1001' OR '1'='1", "..%2F..%2Fetc", "%00", "x" * 3000, "\u0661"])
+def test_an_odd_id_is_a_missing_one(caller: Callable[..., Caller], odd: str) -> None:
+    assert caller(Role.PRESCRIBER).get(f"/api/v1/decisions/{odd}").status_code in {404, 414}
+
+
+def _but_the_request(response: Any) -> dict[str, Any]:
+    body: dict[str, Any] = json(response)
+    del body["request_id"]
+    return body
