@@ -1,0 +1,56 @@
+"""Rows that other rows need."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import insert
+
+from stewardship.db import Sessions, tables, transaction
+from tests.builders import NOW
+
+
+@pytest.fixture
+def peopled(database: Sessions) -> Sessions:
+    """A database with an organisation, a patient, a decision, a finding and what people did about it."""
+    of = {"organisation_id": "org-1"}
+    by = {"by_user": "u-1", "by_role": "prescriber"}
+    one = of | {"decision_id": "d-1", "policy_id": "a-policy"}
+    rows = [
+        (tables.Organisation, {"id": "org-1", "name": "One", "created_at": NOW}),
+        (tables.Patient, of | {"id": "1", "ehr_id": "p-1", "sex": "", "deceased": False, "recorded_at": NOW}),
+        (
+            tables.Decision,
+            of
+            | by
+            | {"id": "d-1", "patient_id": "1", "channel": "submit", "disposition": "clear", "as_of": NOW}
+            | {"chart_document": "{}", "policies_document": "[]"},
+        ),
+        (
+            tables.Finding,
+            one
+            | {"version": 1, "outcome": "breach", "enforcement": "hard-stop", "severity": "info"}
+            | {"document": "{}"},
+        ),
+        (tables.Override, one | by | {"reason": "benefit", "comment": "", "at": NOW}),
+        (
+            tables.ExceptionRequest,
+            one | by | {"id": "e-1", "reason": "r", "note": "", "at": NOW, "status": "open"},
+        ),
+        (
+            tables.Countersignature,
+            of
+            | {"exception_id": "e-1", "by_user": "u-2", "by_role": "pharmacist", "approve": True}
+            | {"note": "", "at": NOW},
+        ),
+        (
+            tables.AuditEvent,
+            of
+            | by
+            | {"seq": 1, "at": NOW, "action": "a", "subject": "s", "detail": "{}", "key_id": "k1"}
+            | {"mac": "0" * 64},
+        ),
+    ]
+    with transaction(database) as session:
+        for table, row in rows:
+            session.execute(insert(table.__table__), row)
+    return database

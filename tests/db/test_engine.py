@@ -1,0 +1,145 @@
+"""Engines and transactions: all or nothing, writers in turn, and what a failure says."""
+
+from __future__ import annotations
+
+import sqlite3
+from threading import Barrier, Thread
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+
+from stewardship.db import connect, engine, tables, transaction
+from stewardship.db.engine import make_engine, new_id
+from stewardship.domain.errors import Unavailable
+from tests.builders import NOW
+
+ADD = text(
+    "INSERT INTO organisations (id, name, created_at) VALUES (:id, :name, '2026-11-21 12:00:00+00:00')"
+)
+
+
+def add(session, name):
+    session.execute(ADD, {"id": name, "name": "0"})
+
+
+def names(sessions):
+    with transaction(sessions, write=False) as session:
+        return set(session.execute(text("SELECT id FROM organisations")).scalars())
+
+
+def test_a_block_that_ends_is_committed(database):
+    with transaction(database) as session:
+        add(session, "a")
+    assert names(database) == {"a"}
+
+
+def test_a_block_that_raises_leaves_nothing(database):
+    def fails():
+        with transaction(database) as session:
+            add(session, "a")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fails()
+    assert names(database) == set()
+
+
+def test_a_transaction_opens_on_an_engine_too(database):
+    with transaction(database.kw["bind"]) as session:
+        add(session, "a")
+    assert names(database) == {"a"}
+
+
+def test_writers_that_read_first_take_turns_and_none_is_lost(database):
+    with transaction(database) as session:
+        add(session, "counter")
+    start = Barrier(6)
+
+    def count():
+        start.wait()
+        for _ in range(15):
+            with transaction(database) as session:
+                found = session.execute(counter).scalar_one()
+                session.execute(text("UPDATE organisations SET name = :n"), {"n": str(int(found) + 1)})
+
+    # SQLite has taken its turn already; PostgreSQL takes it here.
+    counter = select(tables.Organisation.name).with_for_update()
+    threads = [Thread(target=count) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    with transaction(database, write=False) as session:
+        assert session.execute(text("SELECT name FROM organisations")).scalar_one() == "90"
+
+
+def test_a_reader_waits_for_no_writer(database):
+    with transaction(database) as writing:
+        add(writing, "a")
+        assert names(database) == set()
+
+
+def test_sqlite_is_set_up_not_to_lose_what_was_acknowledged(sqlite_database):
+    with transaction(sqlite_database, write=False) as session:
+        asked = ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers")
+        found = [session.execute(text(f"PRAGMA {name}")).scalar_one() for name in asked]
+    assert found == ["wal", 2, 1, 1]
+
+
+def test_postgresql_answers_in_utc(postgres):
+    made = make_engine(postgres.url())
+    with made.connect() as connection:
+        assert connection.execute(text("SHOW timezone")).scalar_one() == "UTC"
+        assert connection.dialect.driver == "psycopg"
+    made.dispose()
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "oracle://x"])
+def test_other_databases_are_refused(url):
+    with pytest.raises(ValueError, match="sqlite:/// or postgresql://"):
+        connect(url)
+
+
+def test_a_failed_statement_names_no_value(database):
+    with transaction(database) as session:
+        session.execute(ADD, {"id": "a", "name": "ZZQCANARY"})
+    with pytest.raises(IntegrityError) as failed, transaction(database) as session:
+        session.execute(ADD, {"id": "a", "name": "ZZQCANARY"})
+    assert "ZZQCANARY" not in str(failed.value)
+
+
+def test_a_database_that_is_away_is_unavailable(tmp_path):
+    sessions = connect(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder.db'}")
+    with pytest.raises(Unavailable, match="nothing was changed"), transaction(sessions):
+        pass
+
+
+def test_a_database_that_stays_busy_is_unavailable(sqlite_database, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
+    impatient = connect(f"sqlite:///{tmp_path / 'test.db'}")
+    with transaction(sqlite_database) as session:
+        add(session, "a")
+        with pytest.raises(Unavailable), transaction(impatient) as waiting:
+            add(waiting, "b")
+    impatient.kw["bind"].dispose()
+    assert names(sqlite_database) == {"a"}
+
+
+def test_a_full_disk_is_unavailable_and_leaves_nothing(sqlite_database):
+    many = [{"id": f"{number:0200d}", "name": "0"} for number in range(2000)]
+    with pytest.raises(Unavailable), transaction(sqlite_database) as session:
+        session.execute(text("PRAGMA max_page_count = 1"))
+        session.execute(ADD, many)
+    assert names(sqlite_database) == set()
+
+
+def test_ids_are_random_and_in_the_order_of_time():
+    made = [new_id(NOW.replace(microsecond=1000 * n)) for n in range(100)]
+    assert made == sorted(made)
+    assert len({new_id(NOW) for _ in range(1000)}) == 1000
+    assert {len(one) for one in made} == {32}
+
+
+def test_the_driver_is_the_one_that_was_tested():
+    assert sqlite3.sqlite_version_info >= (3, 35), "RETURNING is needed"
