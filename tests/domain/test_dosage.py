@@ -78,7 +78,6 @@ def codes(dose) -> list[str]:
         (sig(frequency=2, times_of_day=2), 2, 2),
         (sig(frequency=None, frequency_max=4), 0, 4),
     ],
-    ids=lambda value: None,
 )
 def test_the_daily_number_follows_the_timing(instruction, low, high):
     assert a_day(instruction) == (low, high)
