@@ -100,7 +100,7 @@ def read_request(
     drafts = Resources(context.get("draft_orders"))
     orders, faults = fhir_r4.read_orders(
         drafts,
-        Resources(context.get("draft_orders"), *prefetch.values()),
+        brought,
         catalogue=catalogue,
         code_sets=code_sets,
         units=units,

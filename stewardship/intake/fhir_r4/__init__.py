@@ -97,9 +97,9 @@ def read_orders(
     ``PatientMismatch`` when a draft names another patient. Drafts of other types are passed over, and
     so are those that say that something is *not* to be given.
     """
-    desk = Desk(others, catalogue, code_sets, units, as_of.date())
+    desk = Desk(drafts.beside(others), catalogue, code_sets, units, as_of.date())
     found = drafts.of("MedicationRequest")
-    _same_patient(others, (resource for _, resource in found), patient_id)
+    _same_patient(desk.resources, found, patient_id)
     return _orders(found, desk, patient_id)
 
 
@@ -136,7 +136,7 @@ def read_history(
     ``PatientMismatch`` when any resource is about somebody else.
     """
     for kind in _ABOUT_A_PATIENT:
-        _same_patient(resources, (resource for _, resource in resources.of(kind)), patient_id)
+        _same_patient(resources, resources.of(kind), patient_id)
     desk = Desk(resources, catalogue, code_sets, units, as_of.date())
     gaps: list[Gap] = []
     patient = _patient(resources, patient_id, gaps)
@@ -231,9 +231,9 @@ def _unreadable(where: str, faults: Faults) -> list[Gap]:
     return [Gap(code, f"{where}.{path}") for path in faults]
 
 
-def _same_patient(resources: Resources, about: Iterable[Json], patient_id: str) -> None:
+def _same_patient(resources: Resources, about: Iterable[tuple[str, Json]], patient_id: str) -> None:
     """Refuse a resource whose subject is not the patient; one that names no subject is taken as his."""
-    for resource in about:
+    for _, resource in about:
         subject = resource.get("subject")
         if subject is not None and not _is(resources, subject, patient_id):
             raise PatientMismatch("a resource is about another patient")

@@ -89,33 +89,39 @@ def _timing(timing: Any, said: dict[str, Any], problems: Faults) -> None:
 
 
 def _says_no_rhythm(said: dict[str, Any]) -> bool:
-    rhythm = ("frequency", "period", "times_of_day", "when")
-    return not any(said[name] for name in rhythm)
+    return not any(said.get(name) for name in ("frequency", "period", "times_of_day", "when"))
 
 
 def _repeat(repeat: Json, said: dict[str, Any], problems: Faults) -> None:
-    for name, key in _NUMBERS:
-        said[name] = number(repeat.get(key), f"timing.repeat.{key}", problems)
+    for name, key, path in _NUMBERS:
+        if key in repeat:
+            said[name] = number(repeat[key], path, problems)
     unit = words(repeat.get("periodUnit"))
     if unit in _PERIOD_UNITS:
         said["period_unit"] = unit
-    elif "periodUnit" in repeat or said["period"] is not None:
+    elif "periodUnit" in repeat or said.get("period") is not None:
         problems.append("timing.repeat.periodUnit")
-    for name, key in _COUNTED:
-        said[name] = _count(repeat.get(key), f"timing.repeat.{key}", problems)
-    if repeat.get("count") is not None and said["frequency"] is None:
+    for name, key, path in _COUNTED:
+        if key in repeat:
+            said[name] = _count(repeat[key], path, problems)
+    if repeat.get("count") is not None and said.get("frequency") is None:
         # So many times in all, but no telling how often in a day.
         problems.append("timing.repeat.count")
     said["duration_days"] = _bounds(repeat, problems)
 
 
+#: Names of ours, elements of FHIR, and where they stand.
 _NUMBERS = (
-    ("frequency", "frequency"),
-    ("frequency_max", "frequencyMax"),
-    ("period", "period"),
-    ("period_max", "periodMax"),
+    ("frequency", "frequency", "timing.repeat.frequency"),
+    ("frequency_max", "frequencyMax", "timing.repeat.frequencyMax"),
+    ("period", "period", "timing.repeat.period"),
+    ("period_max", "periodMax", "timing.repeat.periodMax"),
 )
-_COUNTED = (("times_of_day", "timeOfDay"), ("when", "when"), ("days_of_week", "dayOfWeek"))
+_COUNTED = (
+    ("times_of_day", "timeOfDay", "timing.repeat.timeOfDay"),
+    ("when", "when", "timing.repeat.when"),
+    ("days_of_week", "dayOfWeek", "timing.repeat.dayOfWeek"),
+)
 
 
 def _count(value: Any, path: str, problems: Faults) -> int:

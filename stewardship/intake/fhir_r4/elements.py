@@ -83,10 +83,11 @@ def objects(value: Any, path: str, faults: Faults) -> list[Json]:
     if type(value) is not list:
         faults.append(path)
         return []
-    found: list[Json] = [item for item in value if type(item) is dict]
-    if len(found) != len(value):
-        faults.append(path)
-    return found
+    for item in value:
+        if type(item) is not dict:
+            faults.append(path)
+            return [item for item in value if type(item) is dict]
+    return value
 
 
 def codings(concept: Any, path: str, faults: Faults) -> tuple[Coding, ...]:
@@ -157,10 +158,20 @@ def quantity(value: Any, path: str, faults: Faults, units: Units) -> Quantity | 
     if type(value) is not dict or "comparator" in value or "value" not in value:
         faults.append(path)
         return None
-    amount = number(value["value"], f"{path}.value", faults)
+    amount = _amount(value["value"], path, faults)
     if amount is None:
         return None
     return Quantity(amount, units.canonical(words(value.get("code")), words(value.get("unit"))))
+
+
+def _amount(value: Any, path: str, faults: Faults) -> Decimal | None:
+    """The value of a quantity; one that is there and empty is a fault too."""
+    if type(value) is int:
+        value = Decimal(value)
+    if type(value) is not Decimal or value < 0:
+        faults.append(f"{path}.value")
+        return None
+    return value
 
 
 def hours(value: Any, path: str, faults: Faults) -> Decimal | None:
@@ -170,9 +181,9 @@ def hours(value: Any, path: str, faults: Faults) -> Decimal | None:
     if type(value) is not dict or "comparator" in value or "value" not in value:
         faults.append(path)
         return None
-    amount = number(value["value"], f"{path}.value", faults)
+    amount = _amount(value["value"], path, faults)
     unit = words(value.get("code")) or words(value.get("unit"))
-    per_unit = HOURS.get(_TIME_WORDS.get(unit.lower(), unit))
+    per_unit = HOURS.get(unit) or HOURS.get(_TIME_WORDS.get(unit.lower(), ""))
     if per_unit is None:
         faults.append(path)
         return None

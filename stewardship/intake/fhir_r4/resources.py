@@ -24,6 +24,8 @@ class Resources:
     def __init__(self, *documents: Any) -> None:
         self._by_type: dict[str, list[tuple[str, Json]]] = {}
         self._known_as: dict[str, tuple[str, Json]] = {}
+        self._ids: dict[str, str] = {}
+        self._others: Resources | None = None
         for document in documents:
             self.add(document)
 
@@ -65,6 +67,12 @@ class Resources:
         """All resources of a type, each with its id (empty when it has none)."""
         return self._by_type.get(kind, [])
 
+    def beside(self, others: Resources) -> Resources:
+        """The same resources, whose references may also name one of the others."""
+        both = Resources()
+        both._by_type, both._known_as, both._others = self._by_type, self._known_as, others
+        return both
+
     def __len__(self) -> int:
         return sum(len(found) for found in self._by_type.values())
 
@@ -80,7 +88,7 @@ class Resources:
                     if type(resource) is dict and words(resource.get("id")) in (name[1:], name):
                         return resource
             return None
-        known = self._find(name)
+        known = self.find(name)
         return known[1] if known else None
 
     def id_of(self, reference: Any) -> str:
@@ -90,15 +98,21 @@ class Resources:
         name = words(reference.get("reference"))
         if not name or name.startswith("#"):
             return ""
-        known = self._find(name)
-        return known[0] if known else tail(name)
+        own_id = self._ids.get(name)
+        if own_id is None:
+            known = self.find(name)
+            own_id = self._ids[name] = known[0] if known else tail(name)
+        return own_id
 
-    def _find(self, name: str) -> tuple[str, Json] | None:
+    def find(self, name: str) -> tuple[str, Json] | None:
+        """The resource of that name (``Type/id``, address, urn) with its id, here or among the others."""
         known = self._known_as.get(name)
         if known is None and "/" in name:
             # An absolute address, or a version: what counts is Type/id.
             parts = name.partition("/_history")[0].rsplit("/", 2)
             known = self._known_as.get("/".join(parts[-2:]))
+        if known is None and self._others is not None:
+            known = self._others.find(name)
         return known
 
 
