@@ -101,14 +101,15 @@ def _guard_addresses(app: Flask) -> None:
 
 
 def _guard_answers(app: Flask, *, strict_transport: bool) -> None:
+    always = list(_HEADERS.items())
+    if strict_transport:
+        always.append(("Strict-Transport-Security", _STRICT_TRANSPORT))
+
     @app.after_request
     def add_headers(response: Response) -> Response:
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
+        response.headers.extend(always)
         # Answers speak of patients: no cache between here and the reader keeps them.
         response.headers.setdefault("Cache-Control", "no-store")
-        if strict_transport:
-            response.headers.setdefault("Strict-Transport-Security", _STRICT_TRANSPORT)
         return response
 
 

@@ -7,16 +7,19 @@ A view says what it needs with ``@requires(Permission.X)``, or that it needs not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Flask, g, request
+from sqlalchemy.orm import Session
 
 from stewardship.db.engine import transaction
 from stewardship.domain.errors import Forbidden, Unauthenticated
 from stewardship.domain.people import Principal, Role
-from stewardship.runtime import runtime
+from stewardship.runtime import Runtime, Trusted, runtime
 from stewardship.services import tokens
 
 P = ParamSpec("P")
@@ -86,6 +89,11 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 }
 
 
+#: How long a token that was found good is trusted unseen: a revoked one is refused after that.
+TRUSTED_FOR = timedelta(milliseconds=500)
+_MOST_TRUSTED = 1_000
+
+
 def requires(
     permission: Permission, *, open_in_demo: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -140,15 +148,43 @@ def _admit(permission: Permission, *, open_in_demo: bool) -> Principal:
         return Principal("demo-ehr", running.settings.demo_organisation, Role.EHR)
     if token is None:
         raise Unauthenticated("bring a token: Authorization: Bearer ...")
-    with transaction(running.sessions, write=False) as session:
-        known = tokens.authenticate(session, token, now=running.clock())
+    known = _known(token, running)
     if known is None:
         raise Unauthenticated("the token is not known, or no longer good")
+    g.token = token
     if permission not in PERMISSIONS[known.role]:
         raise Forbidden(f"this needs the permission {permission}, which the role {known.role} does not have")
     if known.scopes and permission not in known.scopes:
         raise Forbidden(f"this needs the permission {permission}, which the token was not given")
     return known
+
+
+def _known(token: str, running: Runtime) -> Principal | None:
+    """Whose token it is. One that was found good a moment ago is not looked up again."""
+    now = running.clock()
+    trusted = running.trusted.get(token)
+    if trusted is not None and timedelta(0) <= now - trusted.since < TRUSTED_FOR:
+        return trusted.principal
+    with transaction(running.sessions, write=False) as session:
+        known = tokens.authenticate(session, token, now=now)
+    if known is None:
+        running.trusted.pop(token, None)
+        return None
+    if len(running.trusted) >= _MOST_TRUSTED:
+        running.trusted.clear()
+    running.trusted[token] = Trusted(known, now)
+    return known
+
+
+def note_use(session: Session) -> None:
+    """Write down, to the hour, that the token of the current request was used. For sessions that write."""
+    token = g.get("token")
+    running = runtime()
+    trusted = running.trusted.get(token) if token else None
+    if token and (trusted is None or not trusted.noted):
+        tokens.note_use(session, token, now=running.clock())
+        if trusted is not None:
+            running.trusted[token] = replace(trusted, noted=True)
 
 
 def _bearer_token() -> str | None:

@@ -61,7 +61,7 @@ class Settings:
     audit_key: str = field(default="", repr=False)
     cds_allowed_origins: tuple[str, ...] = ()
     cds_open: bool = False
-    demo_organisation: str = "demo"
+    demo_organisation: str = "demo-clinic"
     policies_dir: Path | None = None
     public_url: str = ""
     debug: bool = False

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
 
@@ -17,6 +17,7 @@ from stewardship.config import Misconfigured, Settings
 from stewardship.db import AuditKeys, Sessions, connect, migrate
 from stewardship.declarations import Library, load
 from stewardship.domain.errors import DeclarationError, Unavailable
+from stewardship.domain.people import Principal
 
 _NAME = "stewardship"
 
@@ -26,14 +27,24 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Whose a token is, since when that is known, and whether its use has been written down."""
+
+    principal: Principal
+    since: datetime
+    noted: bool = False
+
+
 @dataclass(frozen=True)
 class Runtime:
-    """One running application."""
+    """One running application. ``trusted`` remembers tokens for a moment; ``auth`` alone uses it."""
 
     settings: Settings
     library: Library
     sessions: Sessions
     clock: Callable[[], datetime] = utc_now
+    trusted: dict[str, Trusted] = field(default_factory=dict, repr=False)
 
 
 def prepare(

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response, url_for
 
-from stewardship.api.exchange import Room, answer
+from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.api.schemas import (
     CountersignatureRequest,
     ExceptionAnswer,
@@ -17,7 +17,6 @@ from stewardship.api.schemas import (
     StoredDecisionAnswer,
 )
 from stewardship.auth import Permission, principal, requires
-from stewardship.db.engine import transaction
 from stewardship.runtime import runtime
 from stewardship.services import decisions
 
@@ -34,8 +33,7 @@ def read_decision(decision_id: str) -> Response:
 
     As it was made, with the overrides and exceptions since.
     """
-    running = runtime()
-    with transaction(running.sessions, write=False) as session:
+    with reading() as session:
         stored = decisions.read(session, decision_id, by=principal())
     return answer(decisions.stored_json(stored))
 
@@ -50,8 +48,7 @@ def override_finding(said: Mapping[str, Any], decision_id: str, policy_id: str) 
 
     By a prescriber, with one of the policy's coded reasons; once. Whoever comes second gets a 409.
     """
-    running = runtime()
-    with transaction(running.sessions) as session:
+    with writing() as session:
         decisions.override(
             session,
             decision_id,
@@ -59,7 +56,7 @@ def override_finding(said: Mapping[str, Any], decision_id: str, policy_id: str) 
             reason=said["reason"],
             comment=said["comment"],
             by=principal(),
-            now=running.clock(),
+            now=runtime().clock(),
         )
         stored = decisions.read(session, decision_id, by=principal())
     return answer(decisions.stored_json(stored))
@@ -75,8 +72,7 @@ def request_exception(said: Mapping[str, Any], decision_id: str, policy_id: str)
 
     Where the policy has an exception path. Others countersign; never the person who asks.
     """
-    running = runtime()
-    with transaction(running.sessions) as session:
+    with writing() as session:
         exception_id = decisions.request_exception(
             session,
             decision_id,
@@ -84,7 +80,7 @@ def request_exception(said: Mapping[str, Any], decision_id: str, policy_id: str)
             reason=said["reason"],
             note=said["note"],
             by=principal(),
-            now=running.clock(),
+            now=runtime().clock(),
         )
         state = decisions.read_exception(session, exception_id, by=principal())
     where = url_for("decisions.read_exception", exception_id=exception_id)
@@ -99,8 +95,7 @@ def read_exception(exception_id: str) -> Response:
 
     With the countersignatures so far, and whether it is open, approved or declined.
     """
-    running = runtime()
-    with transaction(running.sessions, write=False) as session:
+    with reading() as session:
         state = decisions.read_exception(session, exception_id, by=principal())
     return answer(decisions.exception_json(state))
 
@@ -115,14 +110,13 @@ def countersign(said: Mapping[str, Any], exception_id: str) -> Response:
 
     Each person once, never the one who asked, in a role that the policy names.
     """
-    running = runtime()
-    with transaction(running.sessions) as session:
+    with writing() as session:
         state = decisions.countersign(
             session,
             exception_id,
             approve=said["approve"],
             note=said["note"],
             by=principal(),
-            now=running.clock(),
+            now=runtime().clock(),
         )
     return answer(decisions.exception_json(state), HTTPStatus.CREATED)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NoReturn
 
 from flask import Request, Response
 from flask_smorest import Blueprint
 from marshmallow import RAISE, Schema, ValidationError
+from sqlalchemy.orm import Session
 from webargs.flaskparser import FlaskParser
 
-from stewardship.auth import permission_of
+from stewardship.auth import note_use, permission_of
 from stewardship.bodies import json_body
+from stewardship.db.engine import transaction
 from stewardship.domain.errors import Fault, InvalidInput
 from stewardship.intake.fields import faults
 from stewardship.intake.strict_json import dumps
@@ -38,6 +41,21 @@ Decorator = Callable[[View], View]
 def answer(body: object, status: int = HTTPStatus.OK, **headers: str) -> Response:
     """A JSON answer; decimals are numbers with exactly their digits. ``Location=...`` adds a header."""
     return Response(dumps(body), status=status, headers=headers, content_type="application/json")
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """A transaction that changes something on the caller's behalf."""
+    with transaction(runtime().sessions) as session:
+        note_use(session)
+        yield session
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A transaction that only looks, and waits for no writer."""
+    with transaction(runtime().sessions, write=False) as session:
+        yield session
 
 
 class StrictParser(FlaskParser):
@@ -92,8 +110,11 @@ class Room(Blueprint):  # type: ignore[misc]
         return serve
 
     def arguments(self, schema: type[Schema], **options: Any) -> Decorator:
-        """Give the view what the schema makes of the body or the query, as its first argument."""
-        read: Decorator = super().arguments(schema, **options)
+        """Give the view what the schema makes of the body or the query, as its first argument.
+
+        One instance serves all requests: making the fields of a nested schema costs more than using them.
+        """
+        read: Decorator = super().arguments(schema(), **options)
         return read
 
     def response(self, status_code: int, schema: type[Schema] | None = None, **options: Any) -> Decorator:

@@ -9,10 +9,9 @@ from typing import Any
 
 from flask import Response, request, url_for
 
-from stewardship.api.exchange import Room, answer
+from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.api.schemas import DecisionAnswer
 from stewardship.auth import Permission, principal, requires
-from stewardship.db.engine import transaction
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.orders import Order
 from stewardship.intake.case import Case, CaseSchema, OrderSchema, case_of
@@ -46,7 +45,7 @@ def screen_order(data: Mapping[str, Any]) -> Response:
     """
     running = runtime()
     case, now = _read(running, data)
-    with transaction(running.sessions, write=False) as session:
+    with reading() as session:
         (checked,) = orders.screen(
             session, running.library, [case.order], case.chart, by=principal(), now=now
         )
@@ -72,7 +71,7 @@ def submit_order(data: Mapping[str, Any]) -> Response:
     case, now = _read(running, data)
     order, key = _identified(case.order)
     try:
-        with transaction(running.sessions) as session:
+        with writing() as session:
             checked = orders.submit(session, running.library, order, case.chart, by=principal(), now=now)
     except Conflict as taken:
         if key is None:

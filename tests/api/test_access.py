@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 from werkzeug.routing import Rule
 
+from stewardship.app import create_app
 from stewardship.auth import PERMISSIONS, Permission, permission_of, public, requires, undeclared
+from stewardship.config import Environment
 from stewardship.db import Sessions, transaction
-from stewardship.domain.people import Role
-from tests.api.conftest import ELSEWHERE, HERE, Caller, Clock, a_case, a_token, json
+from stewardship.declarations import Library
+from stewardship.domain.people import Principal, Role
+from stewardship.services import tokens
+from tests.api.conftest import ELSEWHERE, HERE, SETTINGS, Caller, Clock, a_case, a_token, json
 from tests.builders import NOW
 
 MISSING = "0198f00dcafe" + "0" * 20
@@ -119,6 +126,32 @@ def test_a_token_goes_out_at_its_end(caller: Callable[..., Caller], clock: Clock
     assert who.get("/api/v1/whoami").status_code == 401
 
 
+def test_a_revoked_token_is_refused_within_a_second(app: Flask, sessions: Sessions, clock: Clock) -> None:
+    with transaction(sessions) as session:
+        who = Caller(app, a_token(session, HERE, Role.PRESCRIBER))
+    assert who.get("/api/v1/whoami").status_code == 200
+    with transaction(sessions) as session:
+        token_id = session.execute(
+            text("SELECT id FROM api_tokens WHERE token_hash = :hash"),
+            {"hash": sha256((who.token or "").encode()).hexdigest()},
+        ).scalar_one()
+        tokens.revoke(session, token_id, by=Principal("setup", HERE, Role.ADMIN), now=NOW)
+    clock.at = NOW + timedelta(seconds=1)
+    assert who.get("/api/v1/whoami").status_code == 401
+
+
+def test_that_a_token_was_used_is_written_down(app: Flask, sessions: Sessions) -> None:
+    with transaction(sessions) as session:
+        who = Caller(app, a_token(session, HERE, Role.PRESCRIBER))
+    assert who.post("/api/v1/orders", a_case()).status_code == 201
+    with transaction(sessions, write=False) as session:
+        used = session.execute(
+            text("SELECT last_used_at FROM api_tokens WHERE token_hash = :hash"),
+            {"hash": sha256((who.token or "").encode()).hexdigest()},
+        ).scalar_one()
+    assert str(used).startswith("2026-11-21T12:00")
+
+
 def test_scopes_narrow_what_a_token_may(app: Flask, sessions: Sessions) -> None:
     with transaction(sessions) as session:
         token = a_token(session, HERE, Role.PRESCRIBER, scopes=("policies:read", "self:read"))
@@ -208,3 +241,26 @@ def _but_the_request(response: Any) -> dict[str, Any]:
     body: dict[str, Any] = json(response)
     del body["request_id"]
     return body
+
+
+# --- the demonstration's open door -----------------------------------------------------------------
+
+
+@pytest.fixture
+def open_demo(library: Library, sessions: Sessions, clock: Clock) -> Flask:
+    settings = replace(SETTINGS, environment=Environment.DEMO, cds_open=True, demo_organisation=HERE)
+    return create_app(settings, library=library, sessions=sessions, clock=clock)
+
+
+@pytest.mark.parametrize("token", [None, "header.claims.signature"])
+def test_in_an_open_demonstration_a_hook_needs_no_token_of_ours(open_demo: Flask, token: str | None) -> None:
+    assert Caller(open_demo, token).post("/cds-services/none", {}).status_code == 404
+    assert Caller(open_demo, token).get("/api/v1/whoami").status_code == 401
+
+
+def test_a_token_that_looks_like_ours_must_be_ours_even_there(open_demo: Flask) -> None:
+    assert Caller(open_demo, "stw_not-one-of-ours").post("/cds-services/none", {}).status_code == 401
+
+
+def test_the_door_is_shut_elsewhere(nobody: Caller) -> None:
+    assert nobody.post("/cds-services/none", {}).status_code == 401
