@@ -12,6 +12,8 @@ ICD10CM = "icd-10-cm"
 SNOMED = "snomed-ct"
 LOINC = "loinc"
 CPT = "cpt"
+#: Our own codes, for what the others have none: see ``reference/code_sets`` for each.
+STEWARDSHIP = "stewardship"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ from stewardship.intake.fields import (
 
 MOST_RECORDS = 2_000
 _Fact = TypeVar("_Fact")
-_SYSTEMS = (codes.RXNORM, codes.NDC, codes.ICD10CM, codes.SNOMED, codes.LOINC, codes.CPT)
+_SYSTEMS = (codes.RXNORM, codes.NDC, codes.ICD10CM, codes.SNOMED, codes.LOINC, codes.CPT, codes.STEWARDSHIP)
 _PERIOD_UNITS = ("s", "min", "h", "d", "wk", "mo")
 
 

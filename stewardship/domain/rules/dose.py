@@ -66,9 +66,10 @@ def _totals(name: str, total: Total) -> dict[str, FactValue]:
 
 
 @dataclass(frozen=True, slots=True)
-class RapidTaper(OrderRule):
-    """The daily total does not fall faster than ``percent`` in ``long_period_days`` after
-    ``long_use_days`` on opioids, in ``period_days`` after at least ``min_use_days``."""
+class RapidTaper(ChartRule):
+    """The daily total does not fall by more than ``percent`` in ``long_period_days`` after
+    ``long_use_days`` on opioids, in ``period_days`` after at least ``min_use_days``; and long use does
+    not simply end, which is asked, for ``stop_seen_days``, when the chart is opened."""
 
     kind: ClassVar[str] = "rapid-taper"
     percent: Decimal
@@ -78,65 +79,64 @@ class RapidTaper(OrderRule):
     long_period_days: int
     max_gap_days: int
     carry_days: int
+    stop_seen_days: int
     unknown_supply_days: int
     factor_set: FactorSet
 
-    def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
+    def check(self, order: Order | None, chart: Chart) -> Answer:
+        if order is None:
+            return self.look(chart)
         start = order.starts_on
         since = on_opioids_since(chart, start - DAY, max_gap_days=self.max_gap_days)
         if since is None or (start - since).days < self.min_use_days:
             return NotApplicable(f"less than {self.min_use_days} days on opioids")
         used = (start - since).days
         period = self.long_period_days if used >= self.long_use_days else self.period_days
-        around = mme_around(
+        after = mme_around(
             order,
             chart,
             self.factor_set,
             unknown_days=self.unknown_supply_days,
             carry_days=self.carry_days,
-        )
-        earlier = mme_on(chart, start - period * DAY, self.factor_set, unknown_days=self.unknown_supply_days)
+        ).after
+        before = mme_on(chart, start - period * DAY, self.factor_set, unknown_days=self.unknown_supply_days)
         facts: dict[str, FactValue] = {
             "days_on_opioids": used,
-            **_totals("before", earlier),
-            **_totals("after", around.after),
+            **_totals("before", before),
+            **_totals("after", after),
             "percent": self.percent,
             "period_days": period,
         }
-        if earlier.high is None or not earlier.high:
+        if not before.high:
             return Met(facts)
-        if around.after.high is None:
+        if after.high is None:
             return CannotTell(("mme",), facts)
-        fall = (earlier.high - around.after.high) * 100 / earlier.high
+        fall = (before.high - after.high) * 100 / before.high
         facts["fall_percent"] = max(Decimal(0), fall).quantize(Decimal("0.1"))
-        if fall > self.percent and around.after.complete:
-            return Breach(facts)
-        if fall > self.percent:
-            return CannotTell(("mme",), facts)
-        return Met(facts)
-
-
-@dataclass(frozen=True, slots=True)
-class AbruptStop(ChartRule):
-    """Opioids after long use did not simply end: asked when the chart is opened."""
-
-    kind: ClassVar[str] = "abrupt-stop"
-    long_use_days: int
-    max_gap_days: int
-    seen_for_days: int
+        facts["what"] = f"Opioid dose falls by {facts['fall_percent']} % within {period} days"
+        if fall <= self.percent:
+            return Met(facts)
+        # What could not be counted in the new total may make up for the fall.
+        return Breach(facts) if after.complete else CannotTell(("mme",), facts)
 
     def look(self, chart: Chart) -> Answer:
-        for gone in range(1, self.seen_for_days + 1):
+        for gone in range(1, self.stop_seen_days + 1):
             day = chart.today - gone * DAY
-            since = on_opioids_since(chart, day, max_gap_days=0)
-            if since is None:
+            if on_opioids_since(chart, day, max_gap_days=0) is None:
                 continue
-            began = on_opioids_since(chart, day, max_gap_days=self.max_gap_days) or since
-            facts: dict[str, FactValue] = {"days_on_opioids": (day - began).days + 1, "last_day": day}
-            if (day - began).days + 1 < self.long_use_days:
-                return Met(facts)
-            return Met(facts) if gone == 1 else Breach(facts)
-        return NotApplicable("no long-term opioid supply ended recently")
+            began = on_opioids_since(chart, day, max_gap_days=self.max_gap_days) or day
+            used = (day - began).days + 1
+            total = mme_on(chart, day, self.factor_set, unknown_days=self.unknown_supply_days)
+            facts: dict[str, FactValue] = {
+                "days_on_opioids": used,
+                **_totals("before", total),
+                "after": "no supply on record",
+                "last_day": day,
+                "what": f"Opioid supply ended on {day.day} {day:%b %Y} after {used} days",
+            }
+            now = on_opioids_since(chart, chart.today, max_gap_days=0)
+            return Met(facts) if now is not None or used < self.long_use_days else Breach(facts)
+        return NotApplicable("no opioid supply ended lately")
 
 
 @dataclass(frozen=True, slots=True)
