@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from stewardship.cds_hooks.catalogue import SERVICES, Service
+from stewardship.cds_hooks.discovery import SERVICES, Service
 from stewardship.cds_hooks.views import blueprint
 
 __all__ = ["SERVICES", "Service", "register"]

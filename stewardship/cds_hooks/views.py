@@ -23,7 +23,7 @@ from stewardship.auth import Permission, principal, public, requires
 from stewardship.bodies import json_body
 from stewardship.cds_hooks import cards
 from stewardship.cds_hooks.budget import TooLate, within
-from stewardship.cds_hooks.catalogue import SERVICES
+from stewardship.cds_hooks.discovery import SERVICES
 from stewardship.domain.errors import (
     Fault,
     Forbidden,

@@ -226,20 +226,17 @@ def _gaps(prefetch: Mapping[str, Any], brought: Resources) -> list[Gap]:
     for key, value in prefetch.items():
         # A key of the client's own is not repeated: it may say anything.
         kind = PREFETCH_TYPES.get(key) or _kind_of(value)
+        # What cannot be placed may have been the history.
         of_medications = kind in _MEDICATION_TYPES or not kind
         stem = "history" if of_medications else "record"
-        about = kind or "prefetch"
-        if value is None:
+        is_bundle = type(value) is dict and value.get("resourceType") == "Bundle"
+        if value is not None and (_holds_error(value) if is_bundle else _is_error(value)):
+            gaps.append(Gap(f"{stem}-error", kind or "prefetch"))
+            answered = answered or of_medications  # the better word than "missing"
+        elif value is None or is_bundle:
             answered = answered or kind in _MEDICATION_TYPES
-        elif _is_error(value):
-            gaps.append(Gap(f"{stem}-error", about))
-            answered = answered or of_medications  # the error is the better word than "missing"
-        elif type(value) is dict and value.get("resourceType") == "Bundle":
-            answered = answered or kind in _MEDICATION_TYPES
-            if _holds_error(value):
-                gaps.append(Gap(f"{stem}-error", about))
-            if _is_incomplete(value):
-                gaps.append(Gap(f"{stem}-incomplete", about))
+        if is_bundle and _is_incomplete(value):
+            gaps.append(Gap(f"{stem}-incomplete", kind or "prefetch"))
     if not answered:
         gaps.append(Gap("history-missing", "medications"))
     return gaps
@@ -289,16 +286,20 @@ def _is_error(value: Any) -> bool:
 
 
 def _holds_error(bundle: Mapping[str, Any]) -> bool:
-    """Whether a search says that part of it failed; a mere warning among its results is no failure."""
-    for entry in _list(bundle.get("entry")):
-        resource = entry.get("resource") if type(entry) is dict else None
-        if type(resource) is dict and resource.get("resourceType") == "OperationOutcome":
-            issues = _list(resource.get("issue"))
-            if not issues or any(
-                type(i) is not dict or i.get("severity") not in ("warning", "information") for i in issues
-            ):
-                return True
-    return False
+    """Whether a search, or a part of a batch, failed; a mere warning among its results is no failure."""
+    return any(type(entry) is dict and _entry_failed(entry) for entry in _list(bundle.get("entry")))
+
+
+def _entry_failed(entry: Mapping[str, Any]) -> bool:
+    response = entry.get("response")
+    if type(response) is dict and str(response.get("status", "2")).startswith(("4", "5")):
+        return True
+    resource = entry.get("resource")
+    if type(resource) is not dict or resource.get("resourceType") != "OperationOutcome":
+        return False
+    issues = _list(resource.get("issue"))
+    mild = ("warning", "information")
+    return not issues or any(type(i) is not dict or i.get("severity") not in mild for i in issues)
 
 
 def _is_incomplete(bundle: Mapping[str, Any]) -> bool:

@@ -215,6 +215,7 @@ NEXT = [{"relation": "next", "url": "https://ehr.example/fhir?page=2"}]
         ({"medicationRequests": None, "item7": OUTCOME}, "history-error"),
         ({"medicationRequests": bundle(OUTCOME)}, "history-error"),
         ({"medicationRequests": "unavailable"}, "history-error"),
+        ({"item1": {"resourceType": "Bundle", "entry": [{"response": {"status": "403"}}]}}, "history-error"),
         ({"medicationRequests": {}}, "history-error"),
         ({"medicationRequests": bundle(total=3)}, "history-incomplete"),
         ({"medicationRequests": bundle(link=NEXT)}, "history-incomplete"),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from stewardship.app import create_app
+from stewardship.config import Environment
 from stewardship.domain.people import Role
-from tests.cds_hooks.conftest import ALLOWED, Ehr, read
+from tests.builders import NOW
+from tests.cds_hooks.conftest import ALLOWED, ORGANISATION, SETTINGS, Ehr, read
 from tests.cds_hooks.requests import SERVICES, a_hook, a_new_patient
 
 SIGN = "/cds-services/opioid-order-sign"
@@ -63,6 +67,15 @@ def test_whether_a_service_exists_is_told_only_to_those_who_may_ask(app, ehr):
     response = ehr.post(a_hook("p"), service="no-such")
     assert response.status_code == 404
     assert read(response)["issue"][0]["code"] == "not-found"
+
+
+@pytest.mark.parametrize("token", [None, "a.b.c"])
+def test_where_the_demonstration_is_open_a_browser_client_needs_no_token_of_ours(
+    library, sessions, token, issued
+):
+    settings = replace(SETTINGS, environment=Environment.DEMO, cds_open=True, demo_organisation=ORGANISATION)
+    app = create_app(settings, library=library, sessions=sessions, clock=lambda: NOW)
+    assert Ehr(app, token).ask(a_hook(a_new_patient()))["cards"] == []
 
 
 # --- browsers -----------------------------------------------------------------------------------------

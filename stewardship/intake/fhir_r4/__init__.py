@@ -216,7 +216,7 @@ def _faults(resource: Json) -> Faults:
 
 def _patient(resources: Resources, patient_id: str, gaps: list[Gap]) -> Patient:
     found = resources.of("Patient")
-    if any(own_id != patient_id for own_id, _ in found):
+    if any(own_id not in ("", patient_id) for own_id, _ in found):
         raise PatientMismatch("the request brings another patient")
     if not found:
         return Patient(patient_id)
@@ -250,7 +250,7 @@ def _is(resources: Resources, subject: Any, patient_id: str) -> bool:
 
 def _only_patient(resources: Resources) -> str:
     """The one patient that a document is about; empty when it names none."""
-    named = {own_id for own_id, _ in resources.of("Patient")}
+    named = {own_id for own_id, _ in resources.of("Patient") if own_id}
     for kind in _ABOUT_A_PATIENT:
         for _, resource in resources.of(kind):
             subject = resource.get("subject")

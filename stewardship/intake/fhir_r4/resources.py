@@ -73,9 +73,6 @@ class Resources:
         both._by_type, both._known_as, both._others = self._by_type, self._known_as, others
         return both
 
-    def __len__(self) -> int:
-        return sum(len(found) for found in self._by_type.values())
-
     def resolve(self, reference: Any, *, within: Json) -> Json | None:
         """The resource that a Reference names: contained in ``within``, or elsewhere in the request."""
         if type(reference) is not dict:
