@@ -300,9 +300,7 @@ def _policy(data: Mapping[str, Any], references: References, *, sha256: str, pub
         ),
         kind=kind,
         rule=make_rule(kind, data["rule"], references),
-        card=Card(
-            **{k: " ".join(v.split()) if k != "detail" else v.strip() for k, v in data["card"].items()}
-        ),
+        card=Card(**{name: _flowing(words) for name, words in data["card"].items()}),
         overrides=tuple(OverrideReason(**o) for o in data["override"]),
         exception=None
         if path is None

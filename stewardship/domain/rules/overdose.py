@@ -163,7 +163,8 @@ class SedativeOverlap(OrderRule):
         facts: dict[str, FactValue] = {
             "ordered": drug.name,
             "beside": tuple(sorted({name for name, _ in found})),
-            "overlap_days": max((n for _, n in found), default=0),
+            "overlap_days": (shared := max((n for _, n in found), default=0)),
+            "overlap": f"{shared} day{'' if shared == 1 else 's'}",
         }
         if found:
             return Breach(facts)

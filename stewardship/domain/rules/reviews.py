@@ -262,7 +262,7 @@ class UrineDrugTest(ChartRule):
             "days_on_opioids": used,
         }
         if not recent:
-            return Breach({**facts, "what": f"no urine drug test on record in {self.within_days} days"})
+            return Breach({**facts, "what": f"none on record in {self.within_days} days"})
         question = self._question(recent, chart)
         if question:
             return Breach({**facts, "what": question})
