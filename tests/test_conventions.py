@@ -136,7 +136,7 @@ def test_every_command_that_the_documents_name_exists():
     documents = [ROOT / "README.md", ROOT / "policies" / "README.md", PACKAGE / "ARCHITECTURE.md"]
     named = set()
     for document in documents:
-        named |= set(re.findall(r"(?<!/)\bstewardship ((?:[a-z]+)(?: [a-z-]+)?)(?=[ `\n])", _code(document)))
+        named |= set(re.findall(r"\bstewardship ([a-z]+(?: [a-z-]+)?)(?=[ `\n])", _code(document)))
     assert named
     for words in named:
         first, _, second = words.partition(" ")
@@ -144,6 +144,20 @@ def test_every_command_that_the_documents_name_exists():
         assert first in COMMANDS, f"stewardship {words}"
         if second and hasattr(command, "commands"):
             assert second in command.commands, f"stewardship {words}"
+
+
+def test_every_setting_is_explained():
+    known = set(re.findall(r"STEWARDSHIP_[A-Z_]+", (PACKAGE / "config.py").read_text()))
+    explained = set(re.findall(r"^\| `(STEWARDSHIP_[A-Z_]+)`", (ROOT / "README.md").read_text(), flags=re.M))
+    assert explained == known
+
+
+def test_the_readme_gives_the_exit_codes_that_check_gives():
+    from stewardship.cli import EXIT_CODES, render
+
+    standings = (render.CLEAR, render.ADVISED, render.NEEDS_REASON, render.BLOCKED, render.CANNOT_TELL)
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "README.md").read_text(), flags=re.M)}
+    assert told == {s.exit_code for s in standings} | set(EXIT_CODES.values())
 
 
 def _code(document: Path) -> str:

@@ -26,6 +26,7 @@ COMMANDS = {
     "catalogue": "stewardship.cli.catalogue:catalogue",
     "serve": "stewardship.cli.serve:serve",
     "db": "stewardship.cli.db:db",
+    "tokens": "stewardship.cli.tokens:tokens",
 }
 
 #: What a command's exit code says when it could not do its work; ``check`` adds its own for decisions.
@@ -66,6 +67,22 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except errors.StewardshipError as cause:
             fail(cause)
+        except Exception as fault:
+            if not _is_of_the_database(fault):
+                raise
+            # What the driver says may hold parameters, and so something about a patient.
+            fail(
+                errors.Unavailable(
+                    "the database that STEWARDSHIP_DATABASE_URL names could not be used "
+                    f"({type(fault).__name__}); nothing was changed"
+                )
+            )
+
+
+def _is_of_the_database(fault: Exception) -> bool:
+    """Whether SQLAlchemy raised it; a command that never imported SQLAlchemy cannot have had it."""
+    known = sys.modules.get("sqlalchemy.exc")
+    return known is not None and isinstance(fault, known.SQLAlchemyError)
 
 
 def fail(cause: errors.StewardshipError) -> NoReturn:

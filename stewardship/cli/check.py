@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -83,9 +84,10 @@ def check(
       3   the service's own files or its database are at fault
     Of several orders in one file, the gravest counts: 20, then 10, then 30.
     """
-    from stewardship.cli.reading import Reader, at_noon
+    from stewardship.cli.reading import at_noon
     from stewardship.config import Settings
     from stewardship.declarations import load
+    from stewardship.domain.errors import Unavailable
 
     if bool(order_file) and bool(order["drug"]):
         raise click.UsageError("give either --order or --drug")
@@ -94,12 +96,14 @@ def check(
     settings = Settings.from_env(os.environ)
     library = load(policies_dir=settings.policies_dir)
     now = at_noon(today.date()) if today else datetime.now(UTC)
-    new_order = _document(order_file) if order_file else _from_flags(order, library.catalogue)
-    question = Reader(library, now).question(file.read(), new_order=new_order)
-    if database and organisation:
-        judged = _joined(question, library, settings.database_url, organisation)
-    else:
-        judged = _alone(question, library)
+    if not library.in_force(now.date()):
+        raise Unavailable(f"no policy is in force on {now.date()}: nothing would be checked")
+    asked = _Asked(file, order_file, order, now)
+    question, judged = (
+        _joined(asked, library, settings.database_url, organisation)
+        if database and organisation
+        else _alone(asked, library)
+    )
     if as_json:
         _tell_program(judged, library, question)
     else:
@@ -107,31 +111,53 @@ def check(
     sys.exit(_exit_code(judged))
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What was given on the command line, to be read once it is known by which catalogue."""
+
+    file: BinaryIO
+    order_file: BinaryIO | None
+    options: Mapping[str, Any]
+    now: datetime
+
+    def read(self, library: Library) -> Question:
+        """The question, and the new order if there is one."""
+        from stewardship.cli.reading import Reader
+
+        order = _document(self.order_file) if self.order_file else None
+        order = order or _from_options(self.options, library.catalogue)
+        return Reader(library, self.now).question(self.file.read(), new_order=order)
+
+
 #: An order (``None``: only the chart was looked at) and what was decided about it.
 _Judged = tuple["Order | None", "Decision"]
 
 
-def _alone(question: Question, library: Library) -> list[_Judged]:
+def _alone(asked: _Asked, library: Library) -> tuple[Question, list[_Judged]]:
     """What the policies say to the file alone."""
-    from stewardship.domain.errors import Unavailable
     from stewardship.domain.signing import judge
 
+    question = asked.read(library)
     policies = library.in_force(question.chart.today)
-    if not policies:
-        raise Unavailable(f"no policy is in force on {question.chart.today}: nothing would be checked")
-    return [(j.order, j.decision) for j in judge(policies, question.orders, question.chart)]
+    return question, [(j.order, j.decision) for j in judge(policies, question.orders, question.chart)]
 
 
-def _joined(question: Question, library: Library, url: str, organisation: str) -> list[_Judged]:
-    """What they say to the file joined with what the database knows; nothing is stored."""
-    from stewardship.db.engine import connect, transaction
+def _joined(asked: _Asked, library: Library, url: str, organisation: str) -> tuple[Question, list[_Judged]]:
+    """What they say to the file joined with what the organisation's records say; nothing is stored."""
+    from stewardship.db import connect, migrate, transaction
     from stewardship.domain.people import Principal, Role
+    from stewardship.services.catalogue import SiteCatalogues
     from stewardship.services.orders import screen
 
     by = Principal("command-line", organisation, Role.PRESCRIBER)
-    with transaction(connect(url), write=False) as session:
-        found = screen(session, library, question.orders, question.chart, by=by, now=question.chart.as_of)
-    return [(checked.order, checked.decision) for checked in found]
+    sessions = connect(url)
+    migrate.require_current(sessions.kw["bind"])
+    with transaction(sessions, write=False) as session:
+        own = SiteCatalogues(library.catalogue).of(session, organisation_id=organisation)
+        library = replace(library, catalogue=own)
+        question = asked.read(library)
+        found = screen(session, library, question.orders, question.chart, by=by, now=asked.now)
+    return question, [(checked.order, checked.decision) for checked in found]
 
 
 def _document(file: BinaryIO) -> Mapping[str, Any]:
@@ -144,7 +170,7 @@ def _document(file: BinaryIO) -> Mapping[str, Any]:
     return document
 
 
-def _from_flags(given: Mapping[str, Any], catalogue: Catalogue) -> Mapping[str, Any] | None:
+def _from_options(given: Mapping[str, Any], catalogue: Catalogue) -> Mapping[str, Any] | None:
     """The order that the options describe, in our own JSON; ``None`` when they describe none."""
     if not given["drug"]:
         named = [name for name, value in given.items() if value is not None and name != "drug"]

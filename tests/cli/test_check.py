@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -309,3 +309,37 @@ def test_a_name_in_the_file_is_never_shown():
     bundle["entry"][0]["resource"]["name"] = [{"family": "ZZQCANARY"}]
     done = check(bundle)
     assert "ZZQCANARY" not in done.output
+
+
+# --- joined with a database ----------------------------------------------------------------------
+
+
+def test_the_database_adds_what_it_knows(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEWARDSHIP_DATABASE_URL", f"sqlite:///{tmp_path / 'house.db'}")
+    made = CliRunner().invoke(main, ["demo", "--dir", str(tmp_path / "demo"), "--no-serve"])
+    assert made.exit_code == 0, made.output
+    order = an_order(quantity=20, days_supply=5)
+    case = a_case(order) | {"patient": {"id": demo_patient("serial-short-courses")}}
+    arguments = ["check", "-", "--json"]
+    alone = CliRunner().invoke(main, arguments, input=json.dumps(case))
+    joined = CliRunner().invoke(
+        main, [*arguments, "--database", "--organisation", "demo-clinic"], input=json.dumps(case)
+    )
+    assert (alone.exit_code, joined.exit_code) == (0, 20)
+
+
+def demo_patient(kind):
+    from stewardship.declarations import load
+    from stewardship.demo import recipes
+    from stewardship.demo.clinic import make
+
+    return make(recipes.read(), load(), now=datetime.now(UTC)).patient(kind)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:////nowhere/at/all.db"])
+def test_a_database_that_cannot_be_used_is_said_without_a_stack_trace(monkeypatch, url):
+    monkeypatch.setenv("STEWARDSHIP_DATABASE_URL", url)
+    done = check(a_case(), "--database", "--organisation", "demo-clinic")
+    assert done.exit_code == 3
+    assert "STEWARDSHIP_DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.output
