@@ -26,7 +26,13 @@ from stewardship.domain.rules.refills import (
 from stewardship.domain.tolerance import Tolerance, ToleranceDose
 from tests.builders import LONG_ACTING, TODAY, a_chart, a_drug, a_supply, an_order, tablets
 
-SHORT = MaxDaysSupply(max_days=7, window_days=30, notice_above_days=3, chronic_sets=("chronic-pain",))
+SHORT = MaxDaysSupply(
+    max_days=7,
+    window_days=30,
+    notice_above_days=3,
+    unknown_supply_days=180,
+    chronic_sets=("chronic-pain",),
+)
 FDA = Tolerance("fda-label", 7, (ToleranceDose("oxycodone", "7804", Decimal(30)),))
 START = NoLongActingStart(max_gap_days=30, unknown_supply_days=180, tolerance=FDA)
 EARLY = EarlyRefill(min_percent_left=Decimal(15), unknown_supply_days=180)

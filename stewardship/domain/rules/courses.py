@@ -27,13 +27,15 @@ class MaxDaysSupply(OrderRule):
     """At most ``max_days`` an order, and at most that many days of opioid in any ``window_days``
     together with what came before; more than ``notice_above_days`` informs.
 
-    Earlier supply that is marked as for chronic pain does not count towards the window.
+    Earlier supply that is marked as for chronic pain does not count towards the window. One of unknown
+    length, or of a medicine nobody recognises, may last ``unknown_supply_days`` and cannot be counted.
     """
 
     kind: ClassVar[str] = "max-days-supply"
     max_days: int
     window_days: int
     notice_above_days: int
+    unknown_supply_days: int
     chronic_sets: tuple[str, ...]
     chronic_treatment_types: tuple[str, ...] = ()
 
@@ -60,12 +62,19 @@ class MaxDaysSupply(OrderRule):
             return Breach(facts)
         if days is None:
             return CannotTell(("order.days_supply",), facts)
-        unmeasured = [e for e in earlier if e.days is None and self._may_touch(e, first)]
-        if unmeasured:
+        since = order.starts_on - (self.window_days - 1) * DAY
+        until = order.starts_on + (length - 1) * DAY
+        if any(e.days is None and self._touches(e, since, until) for e in earlier):
             return CannotTell(("history.days_supply",), facts)
-        unknown = _unknown_within(chart, first - self.window_days + 1, touching[1])
+        unknown = sorted(
+            {
+                e.supply.medication.label
+                for e in chart.exposures
+                if e.drug is None and self._touches(e, since, until)
+            }
+        )
         if unknown:
-            return CannotTell(("history.drug",), {**facts, "not_recognised": unknown})
+            return CannotTell(("history.drug",), {**facts, "not_recognised": tuple(unknown)})
         if chart.history_gaps:
             return CannotTell(("history",), {**facts, "history_gaps": chart.history_gaps})
         if days > self.notice_above_days:
@@ -84,27 +93,14 @@ class MaxDaysSupply(OrderRule):
             or supply.treatment_type in self.chronic_treatment_types
         )
 
-    def _may_touch(self, exposure: Exposure, first: int) -> bool:
-        """An earlier supply of unknown length that began within the window before the order."""
-        return first - self.window_days < exposure.start.toordinal()
+    def _touches(self, exposure: Exposure, since: date, until: date) -> bool:
+        reached = exposure.reaches(since, until, unknown_days=self.unknown_supply_days)
+        return reached is not Covered.NO
 
 
 def _as_supply(order: Order) -> Supply:
     """The draft itself as a supply, so that it is counted by the same arithmetic as the others."""
     return Supply(order.id, SupplyKind.DRAFT, order.medication, order.drug, order.starts_on)
-
-
-def _unknown_within(chart: Chart, first: int, last: int) -> tuple[str, ...]:
-    """Medicines that the catalogue does not know and that may have been taken in the days given."""
-    return tuple(
-        sorted(
-            {
-                e.supply.medication.label
-                for e in chart.exposures
-                if e.drug is None and first <= e.start.toordinal() <= last
-            }
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True)
