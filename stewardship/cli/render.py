@@ -116,7 +116,7 @@ def finding_lines(finding: Finding, policy: Policy | None, *, brief: bool = Fals
         yield from _wrapped("→ " + finding.next_step, bold=True)
     if policy is None:
         return
-    if finding.enforcement is Enforcement.SOFT_STOP and policy.overrides:
+    if finding.enforcement in {Enforcement.SOFT_STOP, Enforcement.HARD_STOP} and policy.overrides:
         reasons = (r.code if brief else f"{r.code} ({r.display})" for r in policy.overrides)
         yield from _wrapped("reasons: " + "; ".join(reasons))
     if finding.enforcement is Enforcement.HARD_STOP and policy.exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -168,6 +169,24 @@ def test_every_token_opens_the_service(service, role):
     folder, port, _ = service
     token = json.loads((folder / "tokens.json").read_text())[role]
     assert ask(port, "/api/v1/policies", token=token)["policies"]
+
+
+def test_the_readers_paths_of_the_readme_work_as_typed(service, tmp_path):
+    folder, port, _ = service
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    paths = readme[readme.index("## If you are a prescriber") : readme.index("## Running it for real")]
+    blocks = [b for b in re.findall(r"```sh\n(.*?)```", paths, flags=re.S) if "check" not in b]
+    (tmp_path / ".demo").symlink_to(folder)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    script = "\n".join(["set -euo pipefail", *blocks, "cat .demo/signed.json"])
+    script = script.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace(
+        "curl -s", "curl -s --fail-with-body"
+    )
+    script = script.replace("/countersignatures\n", "/countersignatures > .demo/signed.json\n")
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all as written" in done.stdout
+    assert json.loads((folder / "signed.json").read_text())["status"] == "approved"
 
 
 def test_it_stops_cleanly_when_told_to(service):
