@@ -209,12 +209,8 @@ def _products(catalogue: Catalogue) -> Iterator[Complaint]:
     for drug in catalogue.products():
         yield from _product(file, catalogue, drug)
         yield from _name_agrees(file, catalogue, drug)
-    seen: set[str] = set()
-    for ndc in catalogue.ndcs():
-        drug_of_ndc = catalogue.by_ndc(ndc)
-        if drug_of_ndc is not None and drug_of_ndc.name not in seen:
-            seen.add(drug_of_ndc.name)
-            yield from _product("drugs/ndc_products.csv", catalogue, drug_of_ndc)
+    for drug in catalogue.described():
+        yield from _product("drugs/ndc_products.csv", catalogue, drug)
 
 
 def _product(file: str, catalogue: Catalogue, drug: Drug) -> Iterator[Complaint]:
@@ -253,38 +249,31 @@ def _name_agrees(file: str, catalogue: Catalogue, drug: Drug) -> Iterator[Compla
 
 
 def _drug_classes(catalogue: Catalogue, expectations: list[Mapping[str, Any]]) -> Iterator[Complaint]:
+    products = [
+        (drug, {i.name for i in drug.ingredients}) for drug in (*catalogue.products(), *catalogue.described())
+    ]
     for expectation in expectations:
         drug_class: DrugClass = expectation["drug_class"]
-        for name in [*expectation["never"], *expectation["always"]]:
-            if name not in catalogue.tables.ingredients:
-                yield Complaint("expectations.toml", "ingredient", f"{name} is no ingredient of the table")
-        for drug in _everything(catalogue):
-            names = {i.name for i in drug.ingredients}
-            if drug.is_a(drug_class) and _wrongly_in(catalogue, names, drug_class, expectation["never"]):
+        never, always = set(expectation["never"]), set(expectation["always"])
+        for name in sorted((never | always) - catalogue.tables.ingredients.keys()):
+            yield Complaint("expectations.toml", "ingredient", f"{name} is no ingredient of the table")
+        for drug, names in products:
+            held = drug.is_a(drug_class)
+            if held and names & never and _wrongly_in(catalogue, names - never, drug_class):
                 yield Complaint("drugs", f"never-{drug_class}", f"{drug.name}: {expectation['reason']}")
-            if not drug.is_a(drug_class) and names & set(expectation["always"]):
+            if not held and names & always:
                 yield Complaint("drugs", f"always-{drug_class}", f"{drug.name}: {expectation['reason']}")
 
 
-def _wrongly_in(catalogue: Catalogue, names: set[str], drug_class: DrugClass, never: list[str]) -> bool:
-    """An ingredient that may not make a product of the class is in it, and none that may."""
-    allowed = (n for n in names - set(never) if drug_class in _classes_alone(catalogue, n))
-    return bool(names & set(never)) and (drug_class is DrugClass.OPIOID_REVERSAL or not any(allowed))
+def _wrongly_in(catalogue: Catalogue, others: set[str], drug_class: DrugClass) -> bool:
+    """No other ingredient brings the product into the class (none may, for what reverses an overdose)."""
+    brought = any(drug_class in _classes_alone(catalogue, name) for name in others)
+    return drug_class is DrugClass.OPIOID_REVERSAL or not brought
 
 
 def _classes_alone(catalogue: Catalogue, name: str) -> frozenset[DrugClass]:
     """What an ingredient makes a product that holds it."""
     return catalogue.tables.classify(ingredients_of(catalogue.tables, f"{name}=?"), "").classes
-
-
-def _everything(catalogue: Catalogue) -> Iterator[Drug]:
-    yield from catalogue.products()
-    described: set[str] = set()
-    for ndc in catalogue.ndcs():
-        drug = catalogue.by_ndc(ndc)
-        if drug is not None and drug.name not in described:
-            described.add(drug.name)
-            yield drug
 
 
 # --- code sets ------------------------------------------------------------------------------------------

@@ -272,6 +272,13 @@ class Catalogue:
         yield from self._ndcs
         yield from (code for code in self._site_ndcs if code not in self._ndcs)
 
+    def described(self) -> Iterator[Drug]:
+        """One product for each description that the shipped NDCs point to, with one of its NDCs."""
+        examples = {index: ndc for ndc, index in self._ndcs.items()}
+        for index, row in enumerate(self._ndc_products):
+            if index in examples:
+                yield self._make(NDC, examples[index], row)
+
     def overlaid(self, site: Iterable[SiteProduct]) -> Catalogue:
         """This catalogue with a site's own products laid over it. A site's product wins; codes that the
         site does not have stay as shipped, so that old records are still read."""
