@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,14 +63,9 @@ def read(response: TestResponse) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def library(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The declarations, every policy file taken as published."""
-    folder = tmp_path_factory.mktemp("policies") / "policies"
-    shutil.copytree(root / "policies", folder)
-    files = sorted(folder.glob("*.toml"))
-    lock = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
-    (folder / "published.lock").write_text(lock)
-    return load(policies_dir=folder)
+def library() -> Library:
+    """The declarations as published."""
+    return load()
 
 
 @pytest.fixture(scope="session")
