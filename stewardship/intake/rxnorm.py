@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 from stewardship.domain import rxnorm_names
 from stewardship.domain.classification import Tables
@@ -124,7 +123,8 @@ def _opener(release: Path, opened: ExitStack) -> Callable[[str, Mapping[str, int
         def from_folder(name: str, fields: Mapping[str, int]) -> Lines:
             if name not in paths:
                 raise InvalidInput(f"{name} is not in the folder; give the one that the release unpacks to")
-            return _fields(opened.enter_context(paths[name].open("rb")), name, fields)
+            text = paths[name].open(encoding="utf-8", errors="replace")
+            return _fields(opened.enter_context(text), name, fields)
 
         return from_folder
     try:
@@ -140,16 +140,17 @@ def _opener(release: Path, opened: ExitStack) -> Callable[[str, Mapping[str, int
         member = min(there, key=lambda i: ("prescribe" not in i.filename.lower(), i.filename))
         if member.file_size > _MOST_BYTES:
             raise TooLarge(f"{name} unpacks to more than {_MOST_BYTES} bytes")
-        return _fields(opened.enter_context(archive.open(member)), name, fields)
+        text = io.TextIOWrapper(archive.open(member), encoding="utf-8", errors="replace")
+        return _fields(opened.enter_context(text), name, fields)
 
     return from_archive
 
 
-def _fields(stream: IO[bytes], name: str, wanted: Mapping[str, int]) -> Lines:
+def _fields(text: Iterable[str], name: str, wanted: Mapping[str, int]) -> Lines:
     """The wanted fields of each line."""
     positions = list(wanted.values())
     needed = max(positions) + 1
-    for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8", errors="replace"), 1):
+    for number, line in enumerate(text, 1):
         values = line.rstrip("\r\n").split("|")
         if len(values) < needed:
             raise InvalidInput(f"{name} line {number}: {len(values)} fields where {needed} are due")
