@@ -119,6 +119,19 @@ class Gap:
     about: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """A finding put to rest with a coded reason until a day, the day included: for one policy, and for
+    one drug (``Drug.opioid_codes``, or ``""`` for every order of the patient). It rests findings of its
+    own loudness or softer, never a louder one. ``enforcement`` is the one that was put to rest."""
+
+    policy: str
+    drug: str
+    until: date
+    enforcement: str
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class Chart:
     """Everything known about one patient as of ``as_of``, an aware UTC instant.
@@ -137,6 +150,7 @@ class Chart:
     goals: tuple[Goal, ...] = ()
     encounters: tuple[Encounter, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    snoozes: tuple[Snooze, ...] = ()
     data_as_of: datetime | None = None
 
     @cached_property

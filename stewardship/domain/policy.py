@@ -43,6 +43,15 @@ _SOFTENED = {
 }
 
 
+#: From what nobody sees to what cannot be signed.
+LOUDNESS = {
+    Enforcement.SILENT: 0,
+    Enforcement.INFORM: 1,
+    Enforcement.SOFT_STOP: 2,
+    Enforcement.HARD_STOP: 3,
+}
+
+
 class Severity(StrEnum):
     """How loud the card is, not what happens."""
 
@@ -244,7 +253,8 @@ class Finding:
 
     ``enforcement`` is as applied: the policy's own for a breach, ``inform`` for a notice, softened for
     cannot-tell, ``silent`` otherwise. ``missing`` names the facts that were not there. ``evidence`` says
-    on what an exemption stands. ``summary``, ``detail`` and ``next_step`` are the card's words.
+    on what an exemption stands, ``snoozed_until`` that a snooze makes the finding silent. ``summary``,
+    ``detail`` and ``next_step`` are the card's words.
     """
 
     policy: str
@@ -259,6 +269,7 @@ class Finding:
     facts: Facts = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     evidence: str = ""
+    snoozed_until: date | None = None
 
 
 class Disposition(StrEnum):
@@ -329,9 +340,21 @@ def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
         if evidence:
             facts = {**answer.facts, "exemption": exemption.kind}
             return _quiet(policy, Outcome.EXEMPT, summary=exemption.title, facts=facts, evidence=evidence)
-    if isinstance(answer, CannotTell):
-        return _cannot_tell(policy, answer)
-    return _breach(policy, answer)
+    found = _cannot_tell(policy, answer) if isinstance(answer, CannotTell) else _breach(policy, answer)
+    return _rested(found, order, chart) if chart.snoozes else found
+
+
+def _rested(found: Finding, order: Order | None, chart: Chart) -> Finding:
+    """The finding, silent while a snooze for it lasts; a hard stop is never put to rest."""
+    if found.enforcement is Enforcement.HARD_STOP:
+        return found
+    drug = order.drug.opioid_codes if order is not None and order.drug is not None else ""
+    for snooze in chart.snoozes:
+        if snooze.policy != found.policy or snooze.drug not in ("", drug) or snooze.until < chart.today:
+            continue
+        if LOUDNESS[found.enforcement] <= LOUDNESS[Enforcement(snooze.enforcement)]:
+            return replace(found, enforcement=Enforcement.SILENT, snoozed_until=snooze.until)
+    return found
 
 
 def _set_aside(applies: AppliesTo, order: Order | None, chart: Chart) -> Answer | None:

@@ -146,6 +146,7 @@ def test_a_missing_frequency_is_never_once_a_day(instruction):
         sig("2", to="1"),
         sig("NaN"),
         sig("Infinity"),
+        sig(period="Infinity"),
         sig("1E+300", frequency="1E+300"),
         sig(problems=("timing.code",)),
         replace(sig(), dose_high=None),
@@ -457,6 +458,8 @@ def test_a_quantity_that_could_mean_something_else(drug, unit, code):
         (Quantity(Decimal(0), "tablet"), Decimal(7), ["quantity-missing"]),
         (Quantity(Decimal("NaN"), "tablet"), Decimal(7), ["quantity-missing"]),
         (Quantity(Decimal(28), "tablet"), Decimal(0), ["days-supply-missing"]),
+        (Quantity(Decimal(28), "tablet"), Decimal("Infinity"), ["days-supply-missing"]),
+        (Quantity(Decimal("Infinity"), "tablet"), Decimal(7), ["quantity-missing"]),
     ],
 )
 def test_a_supply_that_misses_something_says_what(quantity, days, missing):
@@ -486,6 +489,18 @@ def test_policies_use_the_road_that_comes_to_most(quantity, basis):
 def test_a_contradictory_signature_leaves_the_answer_to_the_supply():
     dose = highest_dose(TABLET, (sig("1", "patch", period=3),), Quantity(Decimal(40), "tablet"), Decimal(10))
     assert (dose.basis, dose.units_high, dose.told) == (Basis.SUPPLY, 4, True)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "basis", "told"),
+    [(20, Basis.SIGNATURE, False), (40, Basis.SUPPLY, True), (60, Basis.SUPPLY, True)],
+    ids=["dispensed less", "dispensed the same", "dispensed more"],
+)
+def test_what_is_certain_of_half_a_signature_outweighs_a_smaller_supply(quantity, basis, told):
+    # at least four a day, and something that could not be read
+    written = (sig(frequency=4), sig(frequency=None))
+    dose = highest_dose(TABLET, written, Quantity(Decimal(quantity), "tablet"), Decimal(10))
+    assert (dose.basis, dose.told) == (basis, told)
 
 
 # --- the gap between them -----------------------------------------------------------------------------
@@ -538,6 +553,11 @@ def test_as_needed_may_last_for_ever():
 
 def test_every_other_day_lasts_twice_as_long():
     assert lasts(15, sig(period=2)) == (30, 30)
+
+
+def test_once_a_week_on_two_named_days_may_be_used_up_twice_as_fast():
+    weekly = sig(frequency=1, period=1, period_unit="wk", days_of_week=2)
+    assert lasts(14, weekly) == (49, 98)
 
 
 def test_patches_are_used_up_when_they_are_put_on():
@@ -617,7 +637,7 @@ ANY_INSTRUCTION = st.builds(
 def test_whatever_is_written_ends_in_a_dose_or_a_reason(instructions, quantity, days):
     for drug in (TABLET, PATCH, LIQUID):
         for dose in doses(drug, instructions, quantity, days):
-            assert dose.reasons or (dose.units_high is not None and dose.amounts)
+            assert dose.reasons or (dose.units_high is not None and dose.units_high >= 0 and dose.amounts)
             for amount in dose.amounts:
                 assert 0 <= amount.mg_low <= amount.mg_high
         expected_days(drug, instructions, quantity)
