@@ -41,13 +41,24 @@ _SIGNATURE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One medicine to count, and what is known of its dose."""
+    """One medicine to count, and what is known of its dose; or a ``gap`` in a medication history, which
+    may hide a medicine."""
 
     label: str
     drug: Drug | None
     dosage: tuple[DosageInstruction, ...] = ()
     quantity: Quantity | None = None
     days_supply: Decimal | None = None
+    gap: str = ""
+
+    @property
+    def doses(self) -> tuple[DailyDose, ...]:
+        """The daily dose by each road that is known."""
+        from stewardship.domain.dosage import Basis, DailyDose, Reason, doses
+
+        if self.gap:
+            return (DailyDose(Basis.SIGNATURE, None, None, (), (Reason(self.gap, self.label),)),)
+        return doses(self.drug, self.dosage, self.quantity, self.days_supply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +102,12 @@ def mme(
     from stewardship.declarations import load
     from stewardship.declarations.factors import read_gap_tolerance
     from stewardship.declarations.places import REFERENCE
-    from stewardship.domain.dosage import daily_acetaminophen, doses
+    from stewardship.domain.dosage import daily_acetaminophen
 
     library = load()
     sets = _sets(library, set_id, all_sets)
     asked = [item for written in items for item in _items(written, library, today)]
-    taken = [(item, doses(item.drug, item.dosage, item.quantity, item.days_supply)) for item in asked]
+    taken = [(item, item.doses) for item in asked]
     tolerance = read_gap_tolerance(REFERENCE)
     answers = [_answer(factor_set, taken, tolerance) for factor_set in sets]
     acetaminophen = daily_acetaminophen((item.drug, _greatest(of_item)) for item, of_item in taken)
@@ -137,8 +148,10 @@ def _answer(
 
 
 def _greatest(of_item: Sequence[DailyDose]) -> DailyDose:
-    """The dose by the road that comes to most; one that is told before one that is not."""
-    return max(of_item, key=lambda dose: (dose.told, dose.units_high or Decimal(0)))
+    """The dose by the road that comes to most; of equals the one that is wholly told."""
+    return max(
+        of_item, key=lambda dose: (Decimal(-1) if dose.units_high is None else dose.units_high, dose.told)
+    )
 
 
 # --- what was asked -----------------------------------------------------------------------------------
@@ -207,8 +220,8 @@ def _as_written(item: Item, match: re.Match[str], library: Library) -> Item:
 
 
 def _of_file(path: Path, library: Library, today: datetime | None) -> list[Item]:
-    """The drafts in a file, and what its patient is taking: supplies that reach the day, and those of
-    unknown length that are marked active."""
+    """The drafts in a file, and what its patient is taking: supplies that reach the day, those of unknown
+    length that are marked active, and what the history may hide."""
     from stewardship.cli.reading import Reader, at_noon
     from stewardship.domain.episodes import undated
 
@@ -223,7 +236,8 @@ def _of_file(path: Path, library: Library, today: datetime | None) -> list[Item]
         and (exposure.supply.status == "active" if exposure.last is None else exposure.last >= day)
     ]
     current += [supply for supply in undated(question.chart.supplies) if supply.status == "active"]
-    return [*map(_of_record, question.orders), *map(_of_record, current)]
+    gaps = [Item("medication history", None, gap=gap) for gap in question.chart.history_gaps]
+    return [*map(_of_record, question.orders), *map(_of_record, current), *gaps]
 
 
 def _of_record(record: Order | Supply) -> Item:
@@ -249,7 +263,7 @@ def _tell_person(
         colour = "green" if total.complete else "yellow"
         click.echo("  Total: " + click.style(total.words, fg=colour, bold=True))
         if total.uncounted:
-            click.echo(f"    {total.uncounted} of {total.medicines} medicines could not be counted")
+            click.echo(f"    not counted: {total.uncounted} of {total.medicines}")
         click.echo()
     _tell_acetaminophen(acetaminophen)
     click.echo("MME are for judging risk; they do not convert one opioid into another.")

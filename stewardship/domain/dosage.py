@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 from stewardship.domain.drugs import Drug
 from stewardship.domain.units import EACH, PATCH, Untold, counted_in, mg_in_one, product_units
+from stewardship.domain.use import Use, use_of, wear_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,20 +166,6 @@ class DoseGap:
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
 _DAY_HOURS = Decimal(24)
-_DAY = Decimal(86_400)
-_WEEK = 7
-
-#: Seconds of a period, shortest and longest: months and years are as long as the calendar makes them.
-_SECONDS: dict[str, tuple[Decimal, Decimal]] = {
-    "s": (_ONE, _ONE),
-    "min": (Decimal(60), Decimal(60)),
-    "h": (Decimal(3_600), Decimal(3_600)),
-    "d": (_DAY, _DAY),
-    "wk": (7 * _DAY, 7 * _DAY),
-    "mo": (28 * _DAY, 31 * _DAY),
-    "a": (365 * _DAY, 366 * _DAY),
-}
-
 _MG_PLACES = Decimal("1e-15")
 
 
@@ -191,151 +178,6 @@ def settled(value: Decimal, places: Decimal) -> Decimal:
 def _reasons(untold: Untold, drug: Drug) -> tuple[Reason, ...]:
     about = drug.name if untold.unit is None else f"{untold.written}: {drug.name}"
     return tuple(Reason(code, about) for code in untold.codes)
-
-
-# --- one instruction -------------------------------------------------------------------------------
-
-
-class _Use(NamedTuple):
-    """Product units: ``low`` to ``high`` acting in a day, ``spent_low`` to ``spent_high`` used up a day
-    on average. They differ for patches (worn for days) and for medicines not taken every day."""
-
-    low: Decimal
-    high: Decimal
-    spent_low: Decimal
-    spent_high: Decimal
-
-
-class _Times(NamedTuple):
-    """Doses a day: average ``low`` to ``high`` over the whole time, and on a day of use at most."""
-
-    low: Decimal
-    high: Decimal
-    on_a_day: Decimal
-
-
-def _times(instruction: DosageInstruction) -> _Times | None:
-    """How often; ``None`` when it is not stated."""
-    named = max(instruction.times_of_day, instruction.when)
-    frequency, most = instruction.frequency, instruction.frequency_max
-    if frequency is None and most is None:
-        if not named:
-            return None
-        low = high = Decimal(named)
-    else:
-        # Only a maximum: anything up to it. Named times beside a frequency: whichever is more, or less.
-        low = frequency if frequency is not None else _ZERO
-        high = most if most is not None else low
-        if named:
-            low, high = min(low, Decimal(named)), max(high, Decimal(named))
-        elif instruction.period is None:
-            return None
-    if low > high or high <= 0:
-        raise Untold("instruction-not-understood")
-    weekly = False
-    period = instruction.period
-    if period is not None:
-        seconds = _SECONDS.get(instruction.period_unit)
-        longest = period if instruction.period_max is None else instruction.period_max
-        if seconds is None or not 0 < period <= longest:
-            raise Untold("instruction-not-understood")
-        weekly = period * seconds[0] >= _WEEK * _DAY
-        if instruction.period_unit != "d" or longest != 1:
-            low = low * _DAY / (longest * seconds[1])
-            high = high * _DAY / (period * seconds[0])
-    return _on_named_days(low, high, instruction.days_of_week, Decimal(named or 1), weekly=weekly)
-
-
-def _on_named_days(low: Decimal, high: Decimal, days: int, at_least: Decimal, *, weekly: bool) -> _Times:
-    """Spread over the days of the week that are named; on a day of use there are ``at_least`` so many."""
-    if not 0 < days < _WEEK:
-        return _Times(low, high, max(high, at_least))
-    if not weekly:
-        return _Times(low * days / _WEEK, high * days / _WEEK, max(high, at_least))
-    # "Three times a week, on Monday, Wednesday and Friday" names its days, it does not thin them out;
-    # "once a week, on Monday and Friday" may mean twice.
-    high = max(high, days * at_least / _WEEK)
-    return _Times(low, high, max(high * _WEEK / days, at_least))
-
-
-def _amount_of(instruction: DosageInstruction) -> tuple[Decimal, Decimal] | None:
-    low, high = instruction.dose_low, instruction.dose_high
-    if low is None and high is None:
-        return None
-    if low is None:
-        low = _ZERO
-    # "At least one" has no most: there is no telling.
-    if high is None or not 0 <= low <= high or high == 0:
-        raise Untold("instruction-not-understood")
-    return low, high
-
-
-def _use_of(instruction: DosageInstruction, drug: Drug, counted: str) -> _Use:
-    """What one instruction comes to a day; raises ``Untold``."""
-    if instruction.problems:
-        raise Untold("instruction-not-understood")
-    wear = _wear_days(drug, counted)
-    cap = instruction.max_per_day
-    ceiling = None if cap is None else product_units(cap.value, cap.unit, drug, counted)
-    if ceiling is not None and ceiling <= 0:
-        raise Untold("instruction-not-understood")
-    amount = _amount_of(instruction)
-    if amount is None and instruction.rate_high is not None:
-        return _infused(instruction, drug, counted, ceiling)
-    times = _times(instruction)
-    if amount is None or times is None:
-        if ceiling is not None:
-            return _Use(_ZERO, ceiling * wear, _ZERO, ceiling)
-        raise Untold(
-            *(["dose-missing"] if amount is None else []), *(["frequency-missing"] if times is None else [])
-        )
-    dose_high = product_units(amount[1], instruction.dose_unit, drug, counted)
-    dose_low = (
-        dose_high
-        if amount[0] == amount[1]
-        else (product_units(amount[0], instruction.dose_unit, drug, counted))
-    )
-    spent_high = dose_high * times.high
-    # One patch every 12 days is worn for 3 of them: a quarter on average, one while it is worn.
-    high = max(spent_high * wear, dose_high) if counted == PATCH else dose_high * times.on_a_day
-    if instruction.as_needed:
-        spent_low = low = _ZERO
-    else:
-        spent_low = dose_low * times.low
-        low = spent_low * wear
-    if ceiling is not None:
-        # A ceiling below one dose was stated for a longer time than a day: a day of use has the dose.
-        spent_high = min(spent_high, ceiling)
-        high = min(high, max(ceiling * wear, dose_high))
-        spent_low, low = min(spent_low, spent_high), min(low, high)
-    return _Use(low, high, spent_low, spent_high)
-
-
-def _infused(instruction: DosageInstruction, drug: Drug, counted: str, ceiling: Decimal | None) -> _Use:
-    """A rate runs all day; how long it runs is not stated, so this is the highest reading."""
-    low, high, hours = instruction.rate_low, instruction.rate_high, instruction.rate_hours
-    if high is None or hours is None or hours <= 0:
-        raise Untold("frequency-missing")
-    if low is None:
-        low = _ZERO
-    if not 0 <= low <= high or high == 0:
-        raise Untold("instruction-not-understood")
-    if instruction.as_needed:
-        low = _ZERO
-    units_low = product_units(low * _DAY_HOURS, instruction.rate_unit, drug, counted) / hours
-    units_high = product_units(high * _DAY_HOURS, instruction.rate_unit, drug, counted) / hours
-    if ceiling is not None:
-        units_low, units_high = min(units_low, ceiling), min(units_high, ceiling)
-    return _Use(units_low, units_high, units_low, units_high)
-
-
-def _wear_days(drug: Drug, counted: str) -> Decimal:
-    """For how many days one unit acts: 1, except for a patch."""
-    if counted != PATCH:
-        return _ONE
-    if drug.wear_hours is None or drug.wear_hours <= 0:
-        raise Untold("wear-time-missing")
-    return drug.wear_hours / _DAY_HOURS
 
 
 # --- all instructions of a prescription ------------------------------------------------------------
@@ -358,40 +200,34 @@ def _duration(step: Sequence[DosageInstruction]) -> Decimal | None:
     """How long a step lasts: as long as the longest of what is taken together in it."""
     longest = _ZERO
     for instruction in step:
-        if instruction.duration_days is None or instruction.duration_days <= 0:
+        days = instruction.duration_days
+        if days is None or not days.is_finite() or days <= 0:
             return None
-        longest = max(longest, instruction.duration_days)
+        longest = max(longest, days)
     return longest
 
 
 def _together(
     step: Sequence[DosageInstruction], drug: Drug, counted: str
-) -> tuple[_Use | None, tuple[Reason, ...], tuple[Reason, ...]]:
+) -> tuple[Use | None, tuple[Reason, ...], tuple[Reason, ...]]:
     """The sum of what is taken together; what could not be read; what was assumed."""
-    total: _Use | None = None
+    total: Use | None = None
     reasons: tuple[Reason, ...] = ()
     notes: tuple[Reason, ...] = ()
     for instruction in step:
         try:
-            use = _use_of(instruction, drug, counted)
+            use = use_of(instruction, drug, counted)
+            total = use if total is None else total.plus(use)
         except Untold as untold:
             reasons += _reasons(untold, drug)
             continue
         except ArithmeticError:
             reasons += (Reason("instruction-not-understood", drug.name),)
             continue
-        if instruction.dose_unit == "" and instruction.dose_high is not None:
-            notes += (Reason("unit-assumed", drug.name),)
-        if (
-            instruction.max_per_day is not None
-            and use.spent_low == 0
-            and not (
-                instruction.dose_high
-                and (instruction.frequency or instruction.times_of_day or instruction.when)
-            )
-        ):
+        if use.of_ceiling:
             notes += (Reason("ceiling-used", drug.name),)
-        total = use if total is None else _Use(*(a + b for a, b in zip(total, use, strict=True)))
+        elif instruction.dose_unit == "" and instruction.dose_high is not None:
+            notes += (Reason("unit-assumed", drug.name),)
     return total, reasons, notes
 
 
@@ -420,7 +256,7 @@ def _written(instructions: Sequence[DosageInstruction], drug: Drug | None) -> _R
         use, reasons, notes = _together(instructions, drug, counted)
         return _Road(Basis.SIGNATURE, use and use.low, use and use.high, reasons, notes)
     steps = _steps(instructions)
-    uses: list[_Use] = []
+    uses: list[Use] = []
     reasons, notes = (), ()
     for step in steps:
         use, why, how = _together(step, drug, counted)
@@ -446,9 +282,9 @@ def _dispensed(drug: Drug | None, quantity: Quantity | None, days_supply: Decima
         return _Road(Basis.SUPPLY, None, None, tuple(missing))
     try:
         counted = counted_in(drug)
-        wear = _wear_days(drug, counted)
+        wear = wear_days(drug, counted)
         units = _dispensed_units(quantity, drug, counted)
-        if days_supply <= 0:
+        if not days_supply.is_finite() or days_supply <= 0:
             raise Untold("days-supply-missing")
         a_day = units * wear / days_supply
         return _Road(Basis.SUPPLY, a_day, a_day)
@@ -465,6 +301,9 @@ def _dose(road: _Road, drug: Drug | None) -> DailyDose:
         return DailyDose(basis, None, None, (), reasons, notes)
     amounts = []
     try:
+        # A number of units with few digits gives milligrams with few digits: nothing to round.
+        units_low, units_high = settled(low, _MG_PLACES), settled(high, _MG_PLACES)
+        endless = units_low is not low or units_high is not high
         for ingredient in drug.ingredients:
             mg = mg_in_one(ingredient)
             if mg is None:
@@ -472,13 +311,14 @@ def _dose(road: _Road, drug: Drug | None) -> DailyDose:
                 continue
             if ingredient.unit.endswith("/HR"):
                 mg *= _DAY_HOURS
-            mg_high = settled(mg * high, _MG_PLACES)
-            mg_low = mg_high if low == high else settled(mg * low, _MG_PLACES)
+            mg_high = settled(mg * high, _MG_PLACES) if endless else mg * high
+            mg_low = mg_high
+            if low != high:
+                mg_low = settled(mg * low, _MG_PLACES) if endless else mg * low
             amounts.append(
                 IngredientDose(ingredient.name, ingredient.rxcui, mg_low, mg_high, ingredient.opioid)
             )
-        low, high = settled(low, _MG_PLACES), settled(high, _MG_PLACES)
-        return DailyDose(basis, low, high, tuple(amounts), reasons, notes)
+        return DailyDose(basis, units_low, units_high, tuple(amounts), reasons, notes)
     except ArithmeticError:
         return DailyDose(
             basis, None, None, (), (*reasons, Reason("instruction-not-understood", drug.name)), notes
@@ -509,7 +349,7 @@ def supply_dose(drug: Drug | None, quantity: Quantity | None, days_supply: Decim
 def _dispensed_units(quantity: Quantity, drug: Drug, counted: str) -> Decimal:
     """A dispensed quantity in product units. A bare number of a counted product counts it; a mass is
     refused, for 240 g of a syrup are grams of the syrup."""
-    if not quantity.value > 0:
+    if not quantity.value.is_finite() or quantity.value <= 0:
         raise Untold("quantity-missing")
     if quantity.unit == "" and counted in (EACH, PATCH):
         return quantity.value
@@ -534,16 +374,15 @@ def highest_dose(
     quantity: Quantity | None,
     days_supply: Decimal | None,
 ) -> DailyDose:
-    """The one of ``doses`` that policies use: of those that are told the one that comes to most; when
-    none is, the one that comes to most as far as it could be read."""
+    """The one of ``doses`` that policies use: the one that comes to most as far as it can be told, and of
+    equals the one that is wholly told. What is certain of half a signature outweighs a smaller supply."""
     roads = _roads(drug, dosage, quantity, days_supply)
-    best = roads[0]
-    for road in roads[1:]:
-        if bool(road.reasons) != bool(best.reasons):
-            best = best if road.reasons else road
-        elif (road.high or _ZERO) > (best.high or _ZERO):
-            best = road
+    best = roads[0] if len(roads) == 1 else max(roads, key=_weight)
     return _dose(best, drug)
+
+
+def _weight(road: _Road) -> tuple[Decimal, bool]:
+    return (road.high if road.high is not None else -_ONE, not road.reasons)
 
 
 def _roads(

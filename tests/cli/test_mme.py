@@ -71,7 +71,7 @@ def test_an_unknown_medicine_makes_the_total_at_least():
     assert done.exit_code == 3
     assert "not in the catalogue" in done.output
     assert "Total: at least 30 MME/day, incomplete" in done.output
-    assert "1 of 2 medicines could not be counted" in done.output
+    assert "not counted: 1 of 2" in done.output
 
 
 def test_a_unit_that_does_not_fit_cannot_be_told():
@@ -200,6 +200,17 @@ def test_where_both_roads_are_known_both_are_shown_and_so_is_the_gap(bundle):
     assert "as written: oxycodone 5 mg x 4 tablets/day" in done.output
     assert "as dispensed: oxycodone 5 mg x 6 tablets/day" in done.output
     assert "gap: 4 a day written, 6 a day dispensed" in done.output
+
+
+def test_a_history_with_a_gap_makes_the_total_at_least(bundle):
+    document = json.loads(bundle.read_text())
+    undated = a_request("sometime", "active", "2026-11-15")
+    del undated["authoredOn"]
+    document["entry"].append({"resource": undated})
+    bundle.write_text(json.dumps(document))
+    found = total(str(bundle), "--today", "2026-11-21")
+    assert (found["high"], found["complete"]) == (135, False)
+    assert {"code": "supply-without-date", "about": "medication history"} in found["reasons"]
 
 
 @pytest.mark.parametrize(
