@@ -91,10 +91,10 @@ def test_a_second_start_loses_nothing_and_adds_nothing(first):
     assert again.replace("as it was left", "made just now") == shown
 
 
-def test_another_database_may_be_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("STEWARDSHIP_DATABASE_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
-    start(tmp_path / "demo")
-    assert (tmp_path / "elsewhere.db").exists()
+def test_another_database_may_be_named(tmp_path, monkeypatch, empty_url):
+    monkeypatch.setenv("STEWARDSHIP_DATABASE_URL", empty_url)
+    first = start(tmp_path / "demo")
+    assert start(tmp_path / "demo").replace("as it was left", "made just now") == first
     assert not list((tmp_path / "demo").glob("*.db"))
 
 
