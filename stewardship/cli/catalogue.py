@@ -100,6 +100,26 @@ def load(release: Path | None, directory: tuple[Path, Path] | None, organisation
         )
 
 
+@catalogue.command()
+def lint() -> None:
+    """Check the reference files: known errors, contradictions, sources, review dates.
+
+    Exit code 0: in order (files past their review date are named); 1: not.
+    """
+    from datetime import UTC, datetime
+
+    from stewardship.declarations import lint as linter
+    from stewardship.declarations.places import REFERENCE
+
+    complaints = linter.lint(REFERENCE)
+    for complaint in complaints:
+        click.echo(f"{complaint.file}: {complaint.about} [{complaint.rule}]")
+    for late in linter.overdue(REFERENCE, datetime.now(UTC).date()):
+        click.echo(f"{late.file}: {late.about}", err=True)
+    click.echo(f"{len(complaints)} complaints")
+    sys.exit(1 if complaints else 0)
+
+
 def _read(release: Path | None, directory: tuple[Path, Path] | None) -> tuple[Products, Sequence[Path], str]:
     from stewardship.intake import fda_ndc, rxnorm
 

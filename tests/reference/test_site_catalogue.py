@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from stewardship.cli import main
 from stewardship.db import AuditKeys, Sessions, connect, migrate, tables, transaction
+from stewardship.declarations import lint as linter
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.errors import InvalidInput, NotFound, Unavailable
 from stewardship.domain.people import Principal, Role
@@ -230,3 +231,17 @@ def test_a_load_needs_one_list(settings: dict[str, str]) -> None:
     result = run("load", "--organisation", "org-1", **settings)
     assert result.exit_code == 2
     assert "give --rxnorm or --fda-ndc" in result.output
+
+
+def test_the_shipped_files_pass_their_own_check() -> None:
+    result = run("lint")
+    assert result.exit_code == 0
+    assert result.stdout == "0 complaints\n"
+
+
+def test_a_complaint_is_shown_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = linter.Complaint("drugs/ndcs.csv", "duplicate", "00054017613 is there 2 times")
+    monkeypatch.setattr(linter, "lint", lambda _: [planted])
+    result = run("lint")
+    assert result.exit_code == 1
+    assert "drugs/ndcs.csv: 00054017613 is there 2 times [duplicate]" in result.stdout
