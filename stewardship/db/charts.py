@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, exists, literal, or_, select, union_all
+from sqlalchemy import and_, bindparam, exists, literal_column, null, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, tables
+from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import (
     Chart,
     Condition,
@@ -88,11 +90,7 @@ FACTS: dict[str, tuple[type[tables.Fact], type[Any]]] = {
 
 def known_patient(session: Session, *, organisation_id: str, patient_id: str) -> KnownPatient:
     """The patient that the organisation calls by this id."""
-    row = (
-        session.connection()
-        .execute(_PATIENT, {"organisation": organisation_id, "patient": patient_id})
-        .first()
-    )
+    row = _PATIENT.first(session, {"organisation": organisation_id, "patient": patient_id})
     if row is None:
         return KnownPatient(None, Patient(patient_id))
     patient = Patient(row.ehr_id, row.birth_date, row.sex, row.deceased)
@@ -116,12 +114,24 @@ def chart_of(
     """The chart of a patient whose row was read already."""
     if known.id is None:
         return Chart(known.patient, as_of)
-    connection = session.connection()
     asked = {"organisation": organisation_id, "patient": known.id, "as_of": as_of}
-    supplies = [_supply(row, library) for row in connection.execute(_SUPPLIES, asked)]
-    supplies += _ordered(connection, asked)
-    facts = _facts(connection, asked, library)
-    return Chart(known.patient, as_of, tuple(supplies), data_as_of=known.data_as_of, **facts)
+    supplies: list[Supply] = []
+    facts: dict[str, list[Any]] = {}
+    # In an order that does not depend on the database, for it may show in what a policy says.
+    for row in sorted(_HISTORY.rows(session, asked), key=_KIND_AND_ID):
+        if row.kind == _ORDERED_KIND:
+            supplies.append(as_supply(documents.decode(row.document, Order), SupplyKind.PRESCRIPTION))
+        elif row.kind in FACTS:
+            facts.setdefault(row.kind, []).append(_fact(row, library))
+        else:
+            supplies.append(_supply(row, library))
+    return Chart(
+        known.patient,
+        as_of,
+        tuple(supplies),
+        data_as_of=known.data_as_of,
+        **{field: tuple(found) for field, found in facts.items()},
+    )
 
 
 def join(known: Chart, brought: Chart) -> Chart:
@@ -158,26 +168,17 @@ def _mine(table: Any) -> Any:
     )
 
 
-_PATIENT = select(
-    tables.Patient.id,
-    tables.Patient.ehr_id,
-    tables.Patient.birth_date,
-    tables.Patient.sex,
-    tables.Patient.deceased,
-    tables.Patient.data_as_of,
-).where(
-    tables.Patient.organisation_id == bindparam("organisation"),
-    tables.Patient.ehr_id == bindparam("patient"),
-)
-
-_SUPPLIES = select(
-    *(column for column in tables.Supply.__table__.c if column.name not in {"organisation_id", "patient_id"})
-).where(_mine(tables.Supply))
-
-_FACTS = union_all(
-    *(
-        select(literal(field).label("field"), table.document.label("document")).where(_mine(table))
-        for field, (table, _) in FACTS.items()
+_PATIENT = Prepared(
+    select(
+        tables.Patient.id,
+        tables.Patient.ehr_id,
+        tables.Patient.birth_date,
+        tables.Patient.sex,
+        tables.Patient.deceased,
+        tables.Patient.data_as_of,
+    ).where(
+        tables.Patient.organisation_id == bindparam("organisation"),
+        tables.Patient.ehr_id == bindparam("patient"),
     )
 )
 
@@ -202,11 +203,27 @@ _stopped = exists().where(
         and_(tables.Finding.enforcement == Enforcement.HARD_STOP.value, ~_lifted_by_exception),
     ),
 )
+# Everything about a patient in one round trip: a supply in its columns, anything else as its document.
+_ORDERED_KIND = "ordered"
+_SUPPLY_COLUMNS = [
+    column
+    for column in tables.Supply.__table__.c
+    if column.name not in {"organisation_id", "patient_id", "recorded_at"}
+]
+_KIND_AND_ID = attrgetter("kind", "source_id")
+
+
+def _like_a_supply(kind: str, source_id: Any, document: Any) -> list[Any]:
+    """The columns of a supply for something that is none."""
+    filled = {"kind": literal_column(f"'{kind}'"), "source_id": source_id, "document": document}
+    return [filled.get(column.name, null()).label(column.name) for column in _SUPPLY_COLUMNS]
+
+
 # Submitted orders that nothing stops, or whose every stop was lifted by then.
 _ORDERED = (
-    select(tables.Decision.order_document)
+    select(*_like_a_supply(_ORDERED_KIND, tables.Order.id, tables.Decision.order_document))
     .join(
-        tables.Order,
+        tables.Decision,
         and_(
             tables.Order.organisation_id == tables.Decision.organisation_id,
             tables.Order.decision_id == tables.Decision.id,
@@ -219,9 +236,19 @@ _ORDERED = (
         ~_stopped,
     )
 )
+_HISTORY = Prepared(
+    union_all(
+        select(*_SUPPLY_COLUMNS).where(_mine(tables.Supply)),
+        _ORDERED,
+        *(
+            select(*_like_a_supply(field, table.source_id, table.document)).where(_mine(table))
+            for field, (table, _) in FACTS.items()
+        ),
+    )
+)
 
 
-def _supply(row: Row[Any], library: Meanings) -> Supply:
+def _supply(row: Any, library: Meanings) -> Supply:
     written = documents.decode(row.document, WrittenSupply)
     quantity = None if row.quantity_value is None else Quantity(row.quantity_value, row.quantity_unit)
     return Supply(
@@ -248,18 +275,10 @@ def _supply(row: Row[Any], library: Meanings) -> Supply:
     )
 
 
-def _ordered(connection: Connection, asked: dict[str, Any]) -> list[Supply]:
-    found = connection.execute(_ORDERED, asked).scalars()
-    return [as_supply(documents.decode(text, Order), SupplyKind.PRESCRIPTION) for text in found if text]
-
-
-def _facts(connection: Connection, asked: dict[str, Any], library: Meanings) -> dict[str, tuple[Any, ...]]:
-    found: dict[str, list[Any]] = {}
-    for field, document in connection.execute(_FACTS, asked):
-        fact = documents.decode(document, FACTS[field][1])
-        sets = library.code_sets.of_any(fact.codings)
-        found.setdefault(field, []).append(replace(fact, sets=sets) if sets else fact)
-    return {field: tuple(facts) for field, facts in found.items()}
+def _fact(row: Any, library: Meanings) -> Any:
+    fact = documents.decode(row.document, FACTS[row.kind][1])
+    sets = library.code_sets.of_any(fact.codings)
+    return replace(fact, sets=sets) if sets else fact
 
 
 # --- joining -------------------------------------------------------------------------------------

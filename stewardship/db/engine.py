@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from stewardship.db.turns import Turns
 from stewardship.domain.errors import Unavailable
 
 #: How long a writer waits for its turn on SQLite, in seconds, before it says that it cannot.
@@ -85,6 +86,29 @@ def _begin_sqlite(connection: Connection) -> None:
     dbapi.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
 
 
+def _turn(session: Session, *, write: bool) -> AbstractContextManager[None]:
+    """Where writers queue: SQLite databases in a file; PostgreSQL sees to it itself."""
+    engine = session.get_bind()
+    if not write or not isinstance(engine, Engine) or engine.dialect.name != "sqlite":
+        return nullcontext()
+    turns = _TURNS.get(engine)
+    if turns is None:
+        file = engine.url.database
+        if not file or file == ":memory:" or file.startswith("file:"):
+            return nullcontext()
+        turns = _TURNS.setdefault(engine, Turns(file))
+    return turns.turn(BUSY_SECONDS)
+
+
+_TURNS: WeakKeyDictionary[Engine, Turns] = WeakKeyDictionary()
+
+
+def _is_operational(session: Session, cause: Exception) -> bool:
+    """Whether it is the driver's own word for a database that is away, full or busy."""
+    driver: Any = session.get_bind().dialect.loaded_dbapi
+    return isinstance(cause, driver.OperationalError)
+
+
 @contextmanager
 def transaction(sessions: Sessions | Engine, *, write: bool = True) -> Iterator[Session]:
     """One transaction: committed when the block ends, rolled back when it raises.
@@ -95,12 +119,15 @@ def transaction(sessions: Sessions | Engine, *, write: bool = True) -> Iterator[
     session = sessions() if isinstance(sessions, sessionmaker) else Session(sessions)
     session.info["writes"] = write
     try:
-        with session:
+        with _turn(session, write=write), session:
             session.connection(execution_options={_WRITES: write})
             yield session
             session.commit()
-    except (OperationalError, sqlite3.OperationalError) as cause:
-        raise Unavailable("the database cannot be used now; nothing was changed", code="database") from cause
+    except Exception as cause:
+        if isinstance(cause, OperationalError) or _is_operational(session, cause):
+            words = "the database cannot be used now; nothing was changed"
+            raise Unavailable(words, code="database") from cause
+        raise
 
 
 def new_id(now: datetime) -> str:

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
 from stewardship.db import AuditKeys, documents, tables
+from stewardship.db.prepared import Prepared
 from stewardship.domain.errors import Unavailable
 from stewardship.domain.people import Principal
 
@@ -25,15 +26,15 @@ from stewardship.domain.people import Principal
 NOTHING_BEFORE = "0" * 64
 
 _events: Any = tables.AuditEvent.__table__
-_INSERT = insert(_events)
-_HEAD = (
+_INSERT = Prepared.insert(_events)
+_HEAD = Prepared(
     select(_events.c.seq, _events.c.mac)
     .where(_events.c.organisation_id == bindparam("organisation"))
     .order_by(_events.c.seq.desc())
     .limit(1)
 )
 # One writer at a time for each organisation; released by the commit. The two numbers are the lock's name.
-_LOCK = text("SELECT pg_advisory_xact_lock(7301827, hashtext(:organisation))")
+_LOCK = Prepared(text("SELECT pg_advisory_xact_lock(7301827, hashtext(:organisation))"))
 
 
 def record(
@@ -51,10 +52,10 @@ def record(
     cannot be audited is not done.
     """
     keys = audit_keys(session)
-    connection = session.connection()
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"organisation": by.organisation_id})
-    head = connection.execute(_HEAD, {"organisation": by.organisation_id}).first()
+    whose = {"organisation": by.organisation_id}
+    if session.get_bind().dialect.name == "postgresql":
+        _LOCK.run(session, [whose])
+    head = _HEAD.first(session, whose)
     seq, before = (1, NOTHING_BEFORE) if head is None else (head.seq + 1, head.mac)
     entry = {
         "organisation_id": by.organisation_id,
@@ -68,7 +69,7 @@ def record(
         "key_id": keys.current,
     }
     entry["mac"] = mac(keys.keys[keys.current], before, entry)
-    connection.execute(_INSERT, entry)
+    _INSERT.run(session, [entry])
 
 
 def audit_keys(session: Session) -> AuditKeys:

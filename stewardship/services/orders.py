@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
-from sqlalchemy import and_, bindparam, insert, select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import charts, documents, tables
 from stewardship.db.columns import ID_LENGTH
 from stewardship.db.engine import new_id
 from stewardship.db.patients import ensure_patient, insert_once
+from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Chart
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.orders import Order
@@ -159,8 +160,8 @@ def _refuse_unfit(orders: Sequence[Order], brought: Chart) -> None:
 _decisions: Any = tables.Decision.__table__
 _findings: Any = tables.Finding.__table__
 _orders: Any = tables.Order.__table__
-_INSERT_DECISION = insert(_decisions)
-_INSERT_FINDING = insert(_findings)
+_INSERT_DECISION = Prepared.insert(_decisions)
+_INSERT_FINDING = Prepared.insert(_findings)
 
 
 def _keep(
@@ -219,10 +220,9 @@ def _keep(
                 "sha256": content_digest(row, found),
             }
         )
-    connection = session.connection()
-    connection.execute(_INSERT_DECISION, decisions)
+    _INSERT_DECISION.run(session, decisions)
     if findings:
-        connection.execute(_INSERT_FINDING, findings)
+        _INSERT_FINDING.run(session, findings)
     ids: list[str] = [row["id"] for row in decisions]
     for decision_id, detail in zip(ids, events, strict=True):
         audit.record(session, action, subject=decision_id, by=by, now=now, detail=detail)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from stewardship.db import documents, tables
 from stewardship.db.engine import new_id
 from stewardship.db.patients import insert_once
+from stewardship.db.prepared import Prepared
 from stewardship.domain.errors import Conflict, InvalidInput, NotFound
 from stewardship.domain.people import Principal, Role
 from stewardship.services import audit
@@ -83,7 +84,7 @@ def issue(
 
 def authenticate(session: Session, token: str, *, now: datetime) -> Principal | None:
     """Whose token it is; ``None`` for one that is unknown, expired or revoked, or whose user is inactive."""
-    row = session.connection().execute(_BY_HASH, {"hash": _hash(token)}).first()
+    row = _BY_HASH.first(session, {"hash": _hash(token)})
     if (
         row is None
         or row.revoked_at is not None
@@ -120,7 +121,7 @@ def revoke(session: Session, token_id: str, *, by: Principal, now: datetime) -> 
     audit.record(session, "token.revoked", subject=token_id, by=by, now=now)
 
 
-_BY_HASH = (
+_BY_HASH = Prepared(
     select(
         _tokens.c.organisation_id,
         _tokens.c.user_id,

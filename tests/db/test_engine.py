@@ -128,9 +128,14 @@ def test_a_database_that_stays_busy_is_unavailable(sqlite_database, tmp_path, mo
 
 def test_a_full_disk_is_unavailable_and_leaves_nothing(sqlite_database):
     many = [{"id": f"{number:0200d}", "name": "0"} for number in range(2000)]
-    with pytest.raises(Unavailable), transaction(sqlite_database) as session:
-        session.execute(text("PRAGMA max_page_count = 1"))
-        session.execute(ADD, many)
+
+    def fill():
+        with transaction(sqlite_database) as session:
+            session.execute(text("PRAGMA max_page_count = 1"))
+            session.execute(ADD, many)
+
+    with pytest.raises(Unavailable):
+        fill()
     assert names(sqlite_database) == set()
 
 

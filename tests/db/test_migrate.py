@@ -109,7 +109,8 @@ def test_a_database_that_was_not_brought_up_is_refused_with_what_to_do(engine):
 
 
 def test_two_that_start_together_migrate_once(engine, empty_url):
-    up = "import sys; from stewardship.db import engine, migrate; migrate.upgrade(engine.make_engine(sys.argv[1]))"
+    up = "from stewardship.db import engine, migrate; import sys\n"
+    up += "migrate.upgrade(engine.make_engine(sys.argv[1]))"
     both = [subprocess.Popen([sys.executable, "-c", up, empty_url], cwd=ROOT) for _ in range(2)]
     assert [one.wait(60) for one in both] == [0, 0]
     assert migrate.current(engine) == migrate.newest()
