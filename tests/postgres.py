@@ -13,7 +13,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def _debian_binaries() -> Path | None:
     return Path(on_path).resolve().parent if on_path else None
 
 
-def _start_debian(binaries: Path, folder: Path) -> Iterator[Server]:
+def _start_debian(binaries: Path, folder: Path, settings: Sequence[str] = _SETTINGS) -> Iterator[Server]:
     as_user: dict[str, str] = {}
     if os.getuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
@@ -80,7 +80,7 @@ def _start_debian(binaries: Path, folder: Path) -> Iterator[Server]:
         run(str(binaries / "pg_ctl"), "-D", str(data), "-w", *log, *command)
 
     run(str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-E", "UTF8", "--no-sync", "-U", user)
-    control("-o", " ".join([*_SETTINGS, "-k", str(folder)]), "start")
+    control("-o", " ".join([*settings, "-k", str(folder)]), "start")
     try:
         yield Server(folder, user)
     finally:

@@ -25,17 +25,18 @@ def serve(host: str, port: int, workers: int) -> None:
     run(host=host, port=port, workers=workers)
 
 
-def run(*, host: str, port: int, workers: int) -> None:
+def run(*, host: str, port: int, workers: int, application: str = "stewardship.app:from_environment") -> None:
     """Serve the application that the environment describes until the process is told to stop.
 
-    A worker that dies is replaced; one that is told to stop finishes its requests first.
+    A worker that dies is replaced; one that is told to stop finishes its requests first. ``application``
+    names the function that makes it.
     """
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
 
     Granian(
-        "stewardship.app:from_environment",
+        application,
         factory=True,
         address=host,
         port=port,

@@ -1,0 +1,45 @@
+"""``python -m tests.benchmarks decide`` and ``python -m tests.benchmarks orders [--database URL]``.
+
+Timed when somebody asks, never with the tests. Answers are checked before anything is timed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from tests.benchmarks import deciding, orders
+from tests.benchmarks.databases import postgresql
+
+
+@click.group()
+def main() -> None:
+    """How quick the service is, on this machine."""
+
+
+@main.command()
+@click.option("--rounds", default=100, show_default=True, type=click.IntRange(3, 10_000))
+def decide(rounds: int) -> None:
+    """One order against a chart of 30 supplies, in process."""
+    deciding.benchmark(rounds=rounds, say=click.echo)
+
+
+@main.command(name="orders")
+@click.option("--database", help="Address of an empty database; without it a new SQLite file.")
+@click.option("--postgres", is_flag=True, help="Also on a PostgreSQL that is started for it.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50))
+@click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0.5, 30))
+def order_checks(database: str | None, postgres: bool, rounds: int, seconds: float) -> None:
+    """One order-sign over HTTP, beside the floors."""
+    with tempfile.TemporaryDirectory(prefix="benchmark") as folder:
+        given = database or f"sqlite:///{folder}/benchmark.db"
+        orders.benchmark(given, Path(folder), rounds=rounds, seconds=seconds, say=click.echo)
+    if postgres:
+        with tempfile.TemporaryDirectory(prefix="benchmark") as folder, postgresql() as started:
+            orders.benchmark(started, Path(folder), rounds=rounds, seconds=seconds, say=click.echo)
+
+
+if __name__ == "__main__":
+    main()
