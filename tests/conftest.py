@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 #: Databases: ``database`` gives every test that asks for it an SQLite and a PostgreSQL of its own.
 pytest_plugins = ["tests.postgres"]
+
+# A test says itself what it needs: what the machine's user has exported must not reach a test's service.
+for name in [name for name in os.environ if name.startswith("STEWARDSHIP_")]:
+    del os.environ[name]
+
+# How long an example takes depends on the machine; what is measured has its own command.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parent.parent
 
