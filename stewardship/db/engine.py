@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,18 +86,18 @@ def _begin_sqlite(connection: Connection) -> None:
     dbapi.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
 
 
-def _turn(session: Session, *, write: bool) -> AbstractContextManager[None]:
-    """Where writers queue: SQLite databases in a file; PostgreSQL sees to it itself."""
+def _take_turn(session: Session, until: ExitStack) -> None:
+    """Queue with the other writers: of an SQLite file beside it; PostgreSQL sees to it itself."""
     engine = session.get_bind()
-    if not write or not isinstance(engine, Engine) or engine.dialect.name != "sqlite":
-        return nullcontext()
+    if not isinstance(engine, Engine) or engine.dialect.name != "sqlite":
+        return
     turns = _TURNS.get(engine)
     if turns is None:
         file = engine.url.database
         if not file or file == ":memory:" or file.startswith("file:"):
-            return nullcontext()
+            return
         turns = _TURNS.setdefault(engine, Turns(file))
-    return turns.turn(BUSY_SECONDS)
+    until.enter_context(turns.turn(BUSY_SECONDS))
 
 
 _TURNS: WeakKeyDictionary[Engine, Turns] = WeakKeyDictionary()
@@ -110,17 +110,24 @@ def _is_operational(session: Session, cause: Exception) -> bool:
 
 
 @contextmanager
-def transaction(sessions: Sessions | Engine, *, write: bool = True) -> Iterator[Session]:
+def transaction(sessions: Sessions | Engine, *, write: bool = True, late: bool = False) -> Iterator[Session]:
     """One transaction: committed when the block ends, rolled back when it raises.
 
-    ``write=False`` is for callers that only look: on SQLite it waits for nobody. A database that is
-    away, full or busy for too long raises ``Unavailable``, and nothing was changed.
+    ``write=False`` is for callers that only look: on SQLite it waits for nobody. ``late`` is for callers
+    that look first, and whose writing stands whatever others wrote in between: the turn is taken
+    when the service says ``begin_writing``, so that others need not wait for the looking. A database that
+    is away, full or busy for too long raises ``Unavailable``, and nothing was changed.
     """
     session = sessions() if isinstance(sessions, sessionmaker) else Session(sessions)
     session.info["writes"] = write
+    late = late and write and session.get_bind().dialect.name == "sqlite"
     try:
-        with _turn(session, write=write), session:
-            session.connection(execution_options={_WRITES: write})
+        with ExitStack() as turn, session:
+            if late:
+                session.info["late"] = turn
+            elif write:
+                _take_turn(session, turn)
+            session.connection(execution_options={_WRITES: write and not late})
             yield session
             session.commit()
     except Exception as cause:
@@ -128,6 +135,20 @@ def transaction(sessions: Sessions | Engine, *, write: bool = True) -> Iterator[
             words = "the database cannot be used now; nothing was changed"
             raise Unavailable(words, code="database") from cause
         raise
+
+
+def begin_writing(session: Session) -> None:
+    """Take the turn of a ``late`` transaction: what was read is let go of, what follows is one unit.
+
+    Nothing to do in any other transaction, for there the turn was taken at its beginning.
+    """
+    turn = session.info.pop("late", None)
+    if turn is None:
+        return
+    dbapi: Any = session.connection().connection.dbapi_connection
+    _take_turn(session, turn)
+    dbapi.execute("ROLLBACK").close()
+    dbapi.execute("BEGIN IMMEDIATE").close()
 
 
 def new_id(now: datetime) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import charts, documents, tables
 from stewardship.db.columns import ID_LENGTH
-from stewardship.db.engine import new_id
+from stewardship.db.engine import begin_writing, new_id
 from stewardship.db.patients import ensure_patient, insert_once
 from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Chart
@@ -75,11 +75,13 @@ def check(
 ) -> list[Checked]:
     """Judge draft orders and keep each decision with its findings and audit event.
 
-    A draft never counts as a supply later. Without orders the chart alone is looked at.
+    A draft never counts as a supply later. Without orders the chart alone is looked at. Runs well in a
+    ``late`` transaction: a decision holds the chart that it was made on, whatever is written meanwhile.
     """
     _refuse_unfit(orders, brought)
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
     judged = _judge(session, library, known, orders, brought, by=by, now=now)
+    begin_writing(session)
     patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
     ids = _keep(session, library, patient, judged, action="order.checked", channel=channel, by=by, now=now)
     return [

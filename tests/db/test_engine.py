@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
@@ -10,10 +13,11 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from stewardship.db import connect, engine, tables, transaction
-from stewardship.db.engine import make_engine, new_id
+from stewardship.db.engine import begin_writing, make_engine, new_id
 from stewardship.domain.errors import Unavailable
 from tests.builders import NOW
 
+ROOT = Path(__file__).resolve().parents[2]
 ADD = text(
     "INSERT INTO organisations (id, name, created_at) VALUES (:id, :name, '2026-11-21 12:00:00+00:00')"
 )
@@ -21,6 +25,12 @@ ADD = text(
 
 def add(session, name):
     session.execute(ADD, {"id": name, "name": "0"})
+
+
+def fail_in(session):
+    begin_writing(session)
+    add(session, "a")
+    raise RuntimeError("half way")
 
 
 def names(sessions):
@@ -78,6 +88,52 @@ def test_a_reader_waits_for_no_writer(database):
     with transaction(database) as writing:
         add(writing, "a")
         assert names(database) == set()
+
+
+def test_a_late_writer_reads_without_a_turn_and_then_writes_as_one_unit(database):
+    def half():
+        with transaction(database, late=True) as session:
+            assert session.execute(select(tables.Organisation.id)).all() == []
+            with transaction(database) as other:
+                add(other, "meanwhile")
+            begin_writing(session)
+            add(session, "late")
+            assert set(session.execute(select(tables.Organisation.id)).scalars()) == {"meanwhile", "late"}
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        half()
+    assert names(database) == {"meanwhile"}
+
+
+def test_a_late_writer_that_forgot_its_turn_changes_all_or_nothing(database):
+    with transaction(database, late=True) as session:
+        add(session, "a")
+    assert names(database) == {"a"}
+
+
+def test_a_turn_ends_with_its_transaction_however_that_ends(sqlite_database, monkeypatch):
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.2)
+    for late in (False, True):
+        with (
+            pytest.raises(RuntimeError, match="half way"),
+            transaction(sqlite_database, late=late) as session,
+        ):
+            fail_in(session)
+    with transaction(sqlite_database) as session:
+        add(session, "after")
+
+
+def test_a_process_that_dies_in_its_turn_holds_up_nobody(sqlite_database, tmp_path):
+    dies = (
+        "import os, sys; from stewardship.db import connect, transaction\n"
+        "with transaction(connect(sys.argv[1])): os._exit(9)"
+    )
+    url = f"sqlite:///{tmp_path / 'test.db'}"
+    assert subprocess.run([sys.executable, "-c", dies, url], cwd=ROOT, check=False).returncode == 9
+    with transaction(sqlite_database) as session:
+        add(session, "after")
+    assert names(sqlite_database) == {"after"}
 
 
 def test_sqlite_is_set_up_not_to_lose_what_was_acknowledged(sqlite_database):

@@ -98,6 +98,16 @@ def test_every_policy_leaves_a_finding_with_its_facts_exactly(clinic):
         assert documents.decode_shown(found[1].document)["facts"] == {"days_supply": Decimal("4.50")}
 
 
+def test_a_check_runs_as_well_in_a_late_transaction(clinic):
+    with transaction(clinic) as session:
+        submit(session, FREE, an_order(id="known"))
+    with transaction(clinic, late=True) as session:
+        (checked,) = check(session, SEES, an_order(id="new"), now=LATER)
+    with transaction(clinic, write=False) as session:
+        assert seen(checked) == ("prescription known",)
+        assert rows(session, tables.Decision) == 2
+
+
 def test_without_orders_the_chart_alone_is_looked_at(clinic):
     with transaction(clinic) as session:
         (checked,) = check(session, Declared([]))
