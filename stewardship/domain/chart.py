@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 from stewardship.domain.codes import Coding
 from stewardship.domain.drugs import DrugClass
-from stewardship.domain.episodes import Exposure, exposures, undated
-from stewardship.domain.orders import Supply
+from stewardship.domain.episodes import Exposure, Span, exposures, spans, undated
+from stewardship.domain.orders import Supply, SupplyKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,17 @@ class Chart:
     def opioid_analgesics(self) -> tuple[Exposure, ...]:
         """The exposures to recognised opioids for pain."""
         return tuple(e for e in self.exposures if e.drug and DrugClass.OPIOID_ANALGESIC in e.drug.classes)
+
+    @cached_property
+    def opioid_spans(self) -> list[Span]:
+        """The days with an opioid for pain in hand, without those of drafts, as spans of ordinals."""
+        return spans(e for e in self.opioid_analgesics if e.supply.kind is not SupplyKind.DRAFT)
+
+    @cached_property
+    def kept(self) -> dict[tuple[object, ...], Any]:
+        """What was worked out about this chart before, for the rules that ask the same: a chart never
+        changes. Keys are of whoever keeps something."""
+        return {}
 
     @cached_property
     def unknown_drugs(self) -> tuple[str, ...]:

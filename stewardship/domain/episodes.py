@@ -190,9 +190,15 @@ def union(parts: Iterable[Span]) -> list[Span]:
     return merged
 
 
-def days_within(parts: Iterable[Span], first: int, last: int) -> int:
-    """How many of the days lie between two ordinals, both included."""
-    return sum(max(0, min(b, last) - max(a, first) + 1) for a, b in parts)
+def days_within(parts: Sequence[Span], first: int, last: int) -> int:
+    """How many of the days lie between two ordinals, both included; the spans are in order."""
+    days = 0
+    for a, b in reversed(parts):
+        if b < first:
+            break
+        if a <= last:
+            days += min(b, last) - max(a, first) + 1
+    return days
 
 
 def most_days_in_window(parts: Sequence[Span], window: int, *, touching: Span) -> int:

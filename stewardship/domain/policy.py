@@ -321,13 +321,19 @@ def decide(policies: Iterable[Policy], order: Order | None, chart: Chart) -> Dec
 
     Every policy given is in the answer, also those that passed, were exempt or did not apply.
     """
-    findings = tuple(_find(policy, order, chart) for policy in policies)
-    return Decision(order.id if order else None, chart.as_of, findings)
+    findings: list[Finding] = []
+    bounds: PhaseBounds | None = None
+    phased = order
+    for policy in policies:
+        if policy.applies_to.phase_bounds is not bounds:
+            bounds = policy.applies_to.phase_bounds
+            phased = _with_phase(bounds, order)
+        findings.append(_find(policy, phased, chart))
+    return Decision(order.id if order else None, chart.as_of, tuple(findings))
 
 
 def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
     applies = policy.applies_to
-    order = _with_phase(applies, order)
     answer = _set_aside(applies, order, chart) or policy.rule.check(order, chart)
     if isinstance(answer, NotApplicable):
         return _not_applicable(policy, answer.because)
@@ -383,11 +389,11 @@ _NOT_AT_ORDER = NotApplicable("asked when a chart is opened only")
 _OTHER_DRUG = NotApplicable("the ordered product is not of a class that this policy is about")
 
 
-def _with_phase(applies: AppliesTo, order: Order | None) -> Order | None:
+def _with_phase(bounds: PhaseBounds | None, order: Order | None) -> Order | None:
     """The order with the phase of its pain, counted from the onset when it is not stated."""
-    if order is None or applies.phase_bounds is None or order.pain.onset is None:
+    if order is None or bounds is None or order.pain.onset is None:
         return order
-    phase = phase_on(order.pain, order.written_on, applies.phase_bounds)
+    phase = phase_on(order.pain, order.written_on, bounds)
     return order if phase is order.pain.phase else replace(order, pain=replace(order.pain, phase=phase))
 
 
@@ -400,6 +406,15 @@ def exempt_by(rule: ExemptionRule, order: Order | None, chart: Chart) -> str:
     """The evidence on which the exemption stands, with its date; empty when there is none."""
     if order is not None and not rule.reason_sets.isdisjoint(order.pain.reason_sets):
         return "indication of the order"
+    key = ("exempt", rule.kind)
+    known: str | None = chart.kept.get(key)
+    if known is None:
+        known = chart.kept[key] = _charted(rule, chart)
+    return known
+
+
+def _charted(rule: ExemptionRule, chart: Chart) -> str:
+    """The evidence that the chart holds."""
     for condition in chart.conditions:
         if rule.condition_sets.isdisjoint(condition.sets) or not _stands(condition, rule, chart.today):
             continue

@@ -21,7 +21,6 @@ from stewardship.domain.episodes import (
     days_within,
     is_of,
     same_strength,
-    spans,
 )
 from stewardship.domain.mme import MME, FactorSet, Total, daily_mme, total
 from stewardship.domain.orders import Order, SupplyKind
@@ -48,11 +47,8 @@ def exposed(
     """
     wanted = frozenset(classes)
     maybe: Told | None = None
-    for exposure in reversed(chart.exposures):
+    for exposure, reached in reversed(reaching(chart, first, until, unknown_days=unknown_days)):
         if exposure.supply.kind is SupplyKind.DRAFT:
-            continue
-        reached = exposure.reaches(first, until, unknown_days=unknown_days)
-        if reached is Covered.NO:
             continue
         if exposure.drug is None:
             maybe = maybe or Told(Covered.MAYBE, exposure.supply.medication.label, ("history.drug",))
@@ -79,38 +75,50 @@ class DaysOn:
 
 def opioid_days(chart: Chart, first: date, until: date, *, unknown_days: int) -> DaysOn:
     """On how many of the days the patient had an opioid analgesic in hand."""
-    taken = [
-        e
-        for e in chart.exposures
-        if is_of(e, DrugClass.OPIOID_ANALGESIC) and e.supply.kind is not SupplyKind.DRAFT
-    ]
-    days = days_within(spans(taken), first.toordinal(), until.toordinal())
+    days = days_within(chart.opioid_spans, first.toordinal(), until.toordinal())
     missing = set()
-    for exposure in chart.exposures:
-        unknown_drug = exposure.drug is None
-        unknown_length = exposure.days is None and (
-            unknown_drug or is_of(exposure, DrugClass.OPIOID_ANALGESIC)
-        )
-        if (unknown_drug or unknown_length) and (
-            exposure.reaches(first, until, unknown_days=unknown_days) is not Covered.NO
-        ):
-            missing.add("history.drug" if unknown_drug else "history.days_supply")
+    for exposure in uncertain(chart):
+        if exposure.reaches(first, until, unknown_days=unknown_days) is not Covered.NO:
+            missing.add("history.drug" if exposure.drug is None else "history.days_supply")
     if chart.history_gaps:
         missing.add("history")
     return DaysOn(days, not missing, tuple(sorted(missing)))
 
 
+def uncertain(chart: Chart) -> tuple[Exposure, ...]:
+    """The exposures that make a count of opioid days a lower bound: to a medicine nobody recognises, or
+    to an opioid for pain of unknown length."""
+    known: tuple[Exposure, ...] | None = chart.kept.get(("uncertain",))
+    if known is None:
+        known = tuple(
+            e
+            for e in chart.exposures
+            if e.drug is None or (e.days is None and is_of(e, DrugClass.OPIOID_ANALGESIC))
+        )
+        chart.kept[("uncertain",)] = known
+    return known
+
+
+def reaching(
+    chart: Chart, first: date, until: date, *, unknown_days: int
+) -> tuple[tuple[Exposure, Covered], ...]:
+    """The exposures that reach, or may reach, a day from ``first`` to ``until``, and which of the two."""
+    key = ("reaching", first, until, unknown_days)
+    known: tuple[tuple[Exposure, Covered], ...] | None = chart.kept.get(key)
+    if known is None:
+        all_ = ((e, e.reaches(first, until, unknown_days=unknown_days)) for e in chart.exposures)
+        known = chart.kept[key] = tuple((e, r) for e, r in all_ if r is not Covered.NO)
+    return known
+
+
 def on_opioids_since(chart: Chart, on: date, *, max_gap_days: int) -> date | None:
     """The first day of the therapy episode that reaches a day, gaps of up to ``max_gap_days`` bridged;
     ``None`` when no episode does."""
-    taken = [
-        e
-        for e in chart.exposures
-        if is_of(e, DrugClass.OPIOID_ANALGESIC) and e.supply.kind is not SupplyKind.DRAFT
-    ]
     since: int | None = None
     reach = on.toordinal()
-    for first, last in reversed(spans(e for e in taken if e.start <= on)):
+    for first, last in reversed(chart.opioid_spans):
+        if first > reach:
+            continue
         if last < reach - max_gap_days - 1:
             break
         since = first
@@ -130,10 +138,16 @@ class AroundOrder:
     order: MME
 
 
-def mme_of(exposure: Exposure, factor_set: FactorSet) -> MME:
-    """MME a day of one exposure."""
-    supply = exposure.supply
-    return daily_mme(exposure.drug, supply.dosage, supply.quantity, supply.days_supply, factor_set)
+def mme_of(chart: Chart, exposure: Exposure, factor_set: FactorSet) -> MME:
+    """MME a day of one exposure of the chart."""
+    key = ("mme", id(exposure), factor_set.id)
+    known: MME | None = chart.kept.get(key)
+    if known is None:
+        supply = exposure.supply
+        known = chart.kept[key] = daily_mme(
+            exposure.drug, supply.dosage, supply.quantity, supply.days_supply, factor_set
+        )
+    return known
 
 
 def counts_towards_mme(drug: Drug | None) -> bool:
@@ -149,37 +163,41 @@ def mme_around(
     A fill of the same product that runs out within ``carry_days`` of the order's start is what the order
     continues, so it is in the total before and not in the total after; identical orders add up.
     """
+    # The order is kept beside the answer, so that its identity is not given to another one.
+    key = ("around", id(order), factor_set.id, unknown_days, carry_days)
+    known: tuple[Order, AroundOrder] | None = chart.kept.get(key)
+    if known is not None:
+        return known[1]
     start = order.starts_on
-    length = order.days or 1
-    end = start + (length - 1) * DAY
+    end = start + ((order.days or 1) - 1) * DAY
     before: list[MME] = []
-    beside: list[tuple[Exposure, MME]] = []
-    for exposure in chart.exposures:
-        if exposure.supply.id == order.id or not counts_towards_mme(exposure.drug):
-            continue
+    for exposure, reached in reaching(chart, start - DAY, start, unknown_days=unknown_days):
         # The day before the order starts is what the patient comes from.
-        if exposure.supply.kind is not SupplyKind.DRAFT:
-            reached = exposure.reaches(start - DAY, start, unknown_days=unknown_days)
-            if reached is not Covered.NO:
-                before.append(_certain(mme_of(exposure, factor_set), reached))
-        reached = exposure.reaches(start, end, unknown_days=unknown_days)
-        if reached is not Covered.NO and not _continued(exposure, order, carry_days):
-            beside.append((exposure, _certain(mme_of(exposure, factor_set), reached)))
+        if exposure.supply.kind is not SupplyKind.DRAFT and _beside(exposure, order):
+            before.append(_certain(mme_of(chart, exposure, factor_set), reached))
+    beside: list[tuple[Exposure, MME]] = []
+    for exposure, reached in reaching(chart, start, end, unknown_days=unknown_days):
+        if _beside(exposure, order) and not _continued(exposure, order, carry_days):
+            beside.append((exposure, _certain(mme_of(chart, exposure, factor_set), reached)))
     own = daily_mme(order.drug, order.dosage, order.quantity, order.days_supply, factor_set)
-    return AroundOrder(
+    found = AroundOrder(
         total(before, factor_set), total([own, *_fullest(beside, start, end)], factor_set), own
     )
+    chart.kept[key] = (order, found)
+    return found
+
+
+def _beside(exposure: Exposure, order: Order) -> bool:
+    return exposure.supply.id != order.id and counts_towards_mme(exposure.drug)
 
 
 def mme_on(chart: Chart, day: date, factor_set: FactorSet, *, unknown_days: int) -> Total:
     """The daily total on one day."""
-    parts = []
-    for exposure in chart.exposures:
-        if exposure.supply.kind is SupplyKind.DRAFT or not counts_towards_mme(exposure.drug):
-            continue
-        reached = exposure.reaches(day, day, unknown_days=unknown_days)
-        if reached is not Covered.NO:
-            parts.append(_certain(mme_of(exposure, factor_set), reached))
+    parts = [
+        _certain(mme_of(chart, exposure, factor_set), reached)
+        for exposure, reached in reaching(chart, day, day, unknown_days=unknown_days)
+        if exposure.supply.kind is not SupplyKind.DRAFT and counts_towards_mme(exposure.drug)
+    ]
     return total(parts, factor_set)
 
 

@@ -19,6 +19,7 @@ from stewardship.domain.episodes import (
 from stewardship.domain.orders import Order, Supply, SupplyKind
 from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
 from stewardship.domain.rules.kinds import OrderRule, latest
+from stewardship.domain.therapy import uncertain
 from stewardship.domain.tolerance import Tolerance, tolerance_evidence
 
 
@@ -64,17 +65,17 @@ class MaxDaysSupply(OrderRule):
             return CannotTell(("order.days_supply",), facts)
         since = order.starts_on - (self.window_days - 1) * DAY
         until = order.starts_on + (length - 1) * DAY
-        if any(e.days is None and self._touches(e, since, until) for e in earlier):
-            return CannotTell(("history.days_supply",), facts)
-        unknown = sorted(
-            {
-                e.supply.medication.label
-                for e in chart.exposures
-                if e.drug is None and self._touches(e, since, until)
-            }
-        )
+        unknown = set()
+        for exposure in uncertain(chart):
+            if exposure.supply.id == order.id or self._is_chronic(exposure):
+                continue
+            if not self._touches(exposure, since, until):
+                continue
+            if exposure.drug is not None:
+                return CannotTell(("history.days_supply",), facts)
+            unknown.add(exposure.supply.medication.label)
         if unknown:
-            return CannotTell(("history.drug",), {**facts, "not_recognised": tuple(unknown)})
+            return CannotTell(("history.drug",), {**facts, "not_recognised": tuple(sorted(unknown))})
         if chart.history_gaps:
             return CannotTell(("history",), {**facts, "history_gaps": chart.history_gaps})
         if days > self.notice_above_days:

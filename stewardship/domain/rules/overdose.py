@@ -20,7 +20,7 @@ from stewardship.domain.mme import FactorSet
 from stewardship.domain.orders import Order, SupplyKind
 from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
 from stewardship.domain.rules.kinds import ChartRule, OrderRule
-from stewardship.domain.therapy import exposed, mme_around, mme_on, on_opioids_since
+from stewardship.domain.therapy import exposed, mme_around, mme_on, on_opioids_since, reaching
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,8 @@ class NaloxoneOffer(ChartRule):
         ordered = order is not None and order.drug is not None and order.drug.is_a(DrugClass.OPIOID)
         if order is not None and order.drug is not None and order.drug.is_a(DrugClass.OPIOID_REVERSAL):
             return NotApplicable("naloxone or nalmefene is being ordered")
-        current = [
-            e
-            for e in chart.exposures
-            if is_of(e, DrugClass.OPIOID)
-            and e.reaches(day, day, unknown_days=self.unknown_supply_days) is not Covered.NO
-        ]
-        if not ordered and not current:
+        at_hand = reaching(chart, day, day, unknown_days=self.unknown_supply_days)
+        if not ordered and not any(is_of(e, DrugClass.OPIOID) for e, _ in at_hand):
             return NotApplicable("no opioid is ordered or at hand")
         since = day - self.look_back_days * DAY
         covered = self._covered(chart, since)
@@ -147,11 +142,8 @@ class SedativeOverlap(OrderRule):
         last = first + ((days or self.order_days_if_unstated) - 1) * DAY
         found: list[tuple[str, int]] = []
         missing: set[str] = set()
-        for exposure in chart.exposures:
+        for exposure, reached in reaching(chart, first, last, unknown_days=self.unknown_supply_days):
             if exposure.supply.id == order.id:
-                continue
-            reached = exposure.reaches(first, last, unknown_days=self.unknown_supply_days)
-            if reached is Covered.NO:
                 continue
             if exposure.drug is None:
                 missing.add("history.drug")

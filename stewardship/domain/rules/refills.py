@@ -75,11 +75,11 @@ class EarlyRefill(OrderRule):
         fills = [
             e
             for e in chart.exposures
-            if e.drug is not None
-            and e.supply.id != order.id
+            if e.start <= start
+            and e.drug is not None
+            and (e.drug is drug or same_strength(e.drug, drug))
             and e.supply.kind is not SupplyKind.DRAFT
-            and e.start <= start
-            and same_strength(e.drug, drug)
+            and e.supply.id != order.id
         ]
         runs_out, last = _runs_out(fills)
         if last is not None and last.days:
@@ -98,8 +98,9 @@ class EarlyRefill(OrderRule):
         else:
             facts = {"last_fill": None}
         for fill in fills:
-            reached = fill.reaches(start, start, unknown_days=self.unknown_supply_days)
-            if fill.days is None and reached is not Covered.NO:
+            if fill.days is not None:
+                continue
+            if fill.reaches(start, start, unknown_days=self.unknown_supply_days) is not Covered.NO:
                 return CannotTell(("history.days_supply",), {**facts, "earlier_supply": fill.start})
         if chart.history_gaps:
             return CannotTell(("history",), {**facts, "history_gaps": chart.history_gaps})
@@ -180,7 +181,7 @@ def _months_after(day: date, months: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class MaxTotalSupply(OrderRule):
-    """Prescriptions of one Schedule II drug issued together supply at most ``max_days`` in all, and
+    """Prescriptions of one Schedule II product issued together supply at most ``max_days`` in all, and
     each but the first names its earliest fill date."""
 
     kind: ClassVar[str] = "max-total-supply"
@@ -193,14 +194,15 @@ class MaxTotalSupply(OrderRule):
         if drug.schedule not in self.schedules:
             return NotApplicable(f"schedule {drug.schedule.value} is not what this policy is about")
         days = order.days
-        mine = {i.rxcui for i in drug.opioids}
+        # Two strengths side by side are one dose, not one supply after the other.
         together = [
             e
             for e in chart.exposures
-            if e.supply.id != order.id
+            if (e.supply.kind is SupplyKind.DRAFT or self._waits(e, order))
+            and e.supply.id != order.id
             and e.drug is not None
-            and mine & {i.rxcui for i in e.drug.opioids}
-            and (e.supply.kind is SupplyKind.DRAFT or self._waits(e, order))
+            and same_strength(e.drug, drug)
+            and e.drug.release is drug.release
         ]
         known = [e.days for e in together if e.days is not None]
         total = sum(known) + (days or 0)

@@ -22,7 +22,7 @@ from stewardship.domain.episodes import (
 from stewardship.domain.orders import Order, Phase, SupplyKind
 from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
 from stewardship.domain.rules.kinds import ChartRule, OrderRule, latest
-from stewardship.domain.therapy import exposed, on_opioids_since, opioid_days
+from stewardship.domain.therapy import exposed, on_opioids_since, opioid_days, reaching
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,8 @@ class UrineDrugTest(ChartRule):
         ordered = 0
         if order is not None and order.drug is not None and order.drug.is_a(DrugClass.OPIOID_ANALGESIC):
             ordered = order.days or 0
-        supplied = max((e.days or 0 for e in chart.exposures if self._current(e, day)), default=0)
+        at_hand = reaching(chart, day, day, unknown_days=self.unknown_supply_days)
+        supplied = max((e.days or 0 for e, _ in at_hand if _is_supplied_opioid(e)), default=0)
         long_term = used >= self.long_use_days or max(ordered, supplied) >= self.long_supply_days
         if not long_term:
             return NotApplicable("not on long-term opioid therapy")
@@ -270,13 +271,6 @@ class UrineDrugTest(ChartRule):
 
     def look(self, chart: Chart) -> Answer:
         return self.check(None, chart)
-
-    def _current(self, exposure: Exposure, day: date) -> bool:
-        return (
-            is_of(exposure, DrugClass.OPIOID_ANALGESIC)
-            and exposure.supply.kind is not SupplyKind.DRAFT
-            and exposure.reaches(day, day, unknown_days=self.unknown_supply_days) is not Covered.NO
-        )
 
     def _question(self, recent: Iterable[Observation], chart: Chart) -> str:
         for result in sorted(recent, key=lambda o: o.on or date.min, reverse=True):
@@ -303,6 +297,10 @@ class UrineDrugTest(ChartRule):
             is not Covered.NO
             for e in chart.exposures
         )
+
+
+def _is_supplied_opioid(exposure: Exposure) -> bool:
+    return is_of(exposure, DrugClass.OPIOID_ANALGESIC) and exposure.supply.kind is not SupplyKind.DRAFT
 
 
 def _is_positive(result: Observation, positive: tuple[str, ...]) -> bool:
