@@ -214,7 +214,7 @@ def _continued(exposure: Exposure, order: Order, carry_days: int) -> bool:
     if exposure.drug is None or order.drug is None or not same_strength(exposure.drug, order.drug):
         return False
     last = exposure.last
-    return last is None or (last - order.starts_on).days < carry_days
+    return last is not None and (last - order.starts_on).days < carry_days
 
 
 def _fullest(beside: list[tuple[Exposure, MME]], start: date, end: date) -> list[MME]:
