@@ -38,7 +38,8 @@ def suggest_drugs(query: Mapping[str, Any]) -> Response:
 def read_drug(system: str, code: str) -> Response:
     """Look a product up by its code.
 
-    `rxnorm` with an RxCUI, or `ndc` with an NDC of 10 or 11 digits, with or without hyphens.
+    `rxnorm` with an RxCUI, or `ndc` with an NDC: 11 digits, or 10 or 11 with hyphens. Ten digits without
+    hyphens can be three different products, so they are not recognised.
     """
     catalogue = runtime().library.catalogue
     look_up = {RXNORM: catalogue.by_rxcui, NDC: catalogue.by_ndc}.get(system)

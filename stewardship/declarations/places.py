@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent
-REFERENCE = PACKAGE / "reference"
+from stewardship import bundled
 
-
-def bundled(name: str) -> Path:
-    """A top-level folder of the project: the checkout's own, else the copy that the wheel carries."""
-    beside = PACKAGE.parent / name
-    return beside if beside.is_dir() else PACKAGE / "_bundled" / name
-
-
+REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 POLICIES = bundled("policies")
