@@ -3,7 +3,7 @@
 Foreign keys carry the organisation too, so that no row can point into another's. What the domain asks
 of a fact is kept as its canonical document; a column of its own gets what a query or a constraint asks
 for. Lengths, words and pairs are checked by the database, alike on SQLite and PostgreSQL. Findings,
-decisions, overrides, countersignatures and audit events are insert-only by trigger (see the migration).
+decisions, what people did about them, and audit events are insert-only by trigger (see the migrations).
 """
 
 from __future__ import annotations
@@ -41,7 +41,17 @@ NAMING = {
 }
 
 #: Tables whose rows are never changed and never removed.
-INSERT_ONLY = ("decisions", "findings", "overrides", "countersignatures", "audit_events")
+INSERT_ONLY = (
+    "decisions",
+    "findings",
+    "overrides",
+    "countersignatures",
+    "audit_events",
+    "snoozes",
+    "snooze_ends",
+    "cards",
+    "card_feedback",
+)
 
 Id = Annotated[str, mapped_column(Words(ID_LENGTH))]
 Key = Annotated[str, mapped_column(Words(ID_LENGTH), primary_key=True)]
@@ -58,6 +68,13 @@ class ExceptionStatus(StrEnum):
     OPEN = "open"
     APPROVED = "approved"
     DECLINED = "declined"
+
+
+class CardOutcome(StrEnum):
+    """What a prescriber did about a card, as an EHR reports it."""
+
+    ACCEPTED = "accepted"
+    OVERRIDDEN = "overridden"
 
 
 class Base(DeclarativeBase):
@@ -391,6 +408,98 @@ class Countersignature(OfOrganisation, Base):
     approve: Mapped[bool]
     note: Mapped[Prose]
     at: Mapped[datetime]
+
+
+class Snooze(OfOrganisation, Base):
+    """A finding put to rest for a patient and a drug, from the day of ``from_on`` to the end of ``until``.
+
+    ``drug`` is the ``opioid_codes`` of the order that the finding was about, ``""`` for every order.
+    ``enforcement`` is the one of the finding; a hard stop is never put to rest.
+    """
+
+    __tablename__ = "snoozes"
+    __table_args__ = (
+        belongs_to("patients", "patient_id"),
+        belongs_to("findings", "decision_id", "policy_id", to=("decision_id", "policy_id")),
+        one_of("by_role", Role),
+        CheckConstraint("enforcement IN ('inform', 'soft-stop')", name="enforcement"),
+        CheckConstraint("length(reason) > 0", name="reason_given"),
+        CheckConstraint("until > from_on", name="ends"),
+        Index(None, "organisation_id", "patient_id"),
+    )
+
+    id: Mapped[Key]
+    patient_id: Mapped[Id]
+    decision_id: Mapped[Id]
+    policy_id: Mapped[Id]
+    drug: Mapped[Id]
+    enforcement: Mapped[Code]
+    reason: Mapped[Code]
+    from_on: Mapped[date]
+    until: Mapped[date]
+    by_user: Mapped[Id]
+    by_role: Mapped[Code]
+    at: Mapped[datetime]
+
+
+class SnoozeEnd(OfOrganisation, Base):
+    """A snooze was ended before its day: once."""
+
+    __tablename__ = "snooze_ends"
+    __table_args__ = (belongs_to("snoozes", "snooze_id"), one_of("by_role", Role))
+
+    snooze_id: Mapped[Key]
+    by_user: Mapped[Id]
+    by_role: Mapped[Code]
+    at: Mapped[datetime]
+
+
+class Card(OfOrganisation, Base):
+    """A card that an EHR was sent, by its uuid. ``policies`` is a JSON list of those behind it, the leading
+    one first. A card that is about no decision says that something was not checked."""
+
+    __tablename__ = "cards"
+    __table_args__ = (
+        belongs_to("decisions", "decision_id"),
+        CheckConstraint("enforcement IN ('inform', 'soft-stop', 'hard-stop')", name="enforcement"),
+        {"sqlite_with_rowid": False},
+    )
+
+    id: Mapped[str] = mapped_column(Words(64), primary_key=True)
+    decision_id: Mapped[Id | None]
+    policies: Mapped[Json]
+    topic: Mapped[Code]
+    enforcement: Mapped[Code]
+    shown_at: Mapped[datetime]
+    by_user: Mapped[Id]
+
+
+class CardFeedback(OfOrganisation, Base):
+    """What an EHR reported that somebody did about a card, and when (``at``, by the EHR's clock).
+
+    ``accepted`` is a JSON list of the ids of suggestions. Reports of one card at different moments are all
+    kept; the same report sent again is one row.
+    """
+
+    __tablename__ = "card_feedback"
+    __table_args__ = (
+        belongs_to("cards", "card_id"),
+        one_of("outcome", CardOutcome),
+        one_of("by_role", Role),
+        {"sqlite_with_rowid": False},
+    )
+
+    card_id: Mapped[str] = mapped_column(Words(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    outcome: Mapped[Code]
+    accepted: Mapped[Json]
+    reason_code: Mapped[Id]
+    reason_system: Mapped[Line]
+    comment: Mapped[Prose]
+    service: Mapped[Code]
+    by_user: Mapped[Id]
+    by_role: Mapped[Code]
+    received_at: Mapped[datetime]
 
 
 class AuditEvent(OfOrganisation, Base):

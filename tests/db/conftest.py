@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import insert
 
 from stewardship.db import Sessions, tables, transaction
-from tests.builders import NOW
+from tests.builders import NOW, TODAY
 
 
 @pytest.fixture
@@ -48,6 +50,27 @@ def peopled(database: Sessions) -> Sessions:
             | by
             | {"seq": 1, "at": NOW, "action": "a", "subject": "s", "detail": "{}", "key_id": "k1"}
             | {"mac": "0" * 64},
+        ),
+        (
+            tables.Snooze,
+            one
+            | by
+            | {"id": "z-1", "patient_id": "1", "drug": "", "enforcement": "soft-stop", "reason": "benefit"}
+            | {"from_on": TODAY, "until": TODAY + timedelta(days=1), "at": NOW},
+        ),
+        (tables.SnoozeEnd, of | by | {"snooze_id": "z-1", "at": NOW}),
+        (
+            tables.Card,
+            of
+            | {"id": "c-1", "decision_id": "d-1", "policies": "[]", "topic": "", "enforcement": "inform"}
+            | {"shown_at": NOW, "by_user": "u-1"},
+        ),
+        (
+            tables.CardFeedback,
+            of
+            | by
+            | {"card_id": "c-1", "at": NOW, "outcome": "accepted", "accepted": "[]", "reason_code": ""}
+            | {"reason_system": "", "comment": "", "service": "s", "received_at": NOW},
         ),
     ]
     with transaction(database) as session:

@@ -67,6 +67,25 @@ def test_down_and_up_again(engine):
     assert migrate.current(engine) == migrate.newest()
 
 
+def test_each_step_down_and_up_again(engine):
+    migrate.upgrade(engine)
+    before = names(engine)
+    migrate.downgrade(engine, "0001")
+    assert before - names(engine) == {"snoozes", "snooze_ends", "cards", "card_feedback"}
+    migrate.upgrade(engine)
+    migrate.differences(engine)
+
+
+def test_the_foundation_alone_is_not_taken_down_with_rows_in_it(engine):
+    migrate.upgrade(engine, "0001")
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO organisations VALUES ('org-1', 'One', '2026-11-21 12:00:00+00:00')")
+        )
+    with pytest.raises(Conflict, match="organisations"):
+        migrate.downgrade(engine, "base")
+
+
 def test_up_twice_does_nothing_the_second_time(engine):
     migrate.upgrade(engine)
     migrate.upgrade(engine)
@@ -75,7 +94,7 @@ def test_up_twice_does_nothing_the_second_time(engine):
 
 def test_down_is_refused_where_rows_would_be_lost(peopled):
     engine = peopled.kw["bind"]
-    with pytest.raises(Conflict, match="audit_events"):
+    with pytest.raises(Conflict, match="card_feedback"):
         migrate.downgrade(engine, "base")
     with transaction(peopled, write=False) as session:
         assert session.execute(text("SELECT count(*) FROM audit_events")).scalar_one() == 1
