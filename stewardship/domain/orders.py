@@ -87,6 +87,7 @@ class Order:
     ``drug`` is ``None`` when no code of ``medication`` is in the catalogue. ``days_supply`` is what the
     order states (expectedSupplyDuration); ``refills`` are fills beyond the first. ``start_on`` is the
     first day it may be filled, ``written_on`` the date of issue. ``prescriber`` is an id, not a name.
+    ``unread`` names fields that were written and could not be read: they are not known to be absent.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Order:
     replaces: Replacement | None = None
     prescriber: str = ""
     selected: bool = True
+    unread: tuple[str, ...] = ()
 
     @property
     def starts_on(self) -> date:

@@ -537,6 +537,10 @@ UNTOLD = {
         "the order does not say how many days it lasts",
         "State the days' supply, or quantity and dose.",
     ),
+    "order.refills": (
+        "the number of refills cannot be read",
+        "State the refills as a whole number; none is 0.",
+    ),
     "order.schedule": (
         "the DEA schedule of the medicine is not in the catalogue",
         "Have a pharmacist check the schedule.",

@@ -114,7 +114,7 @@ def read_request(
         units=units,
         as_of=as_of,
         patient_id=patient_id,
-        leave_out=[order.id for order in orders],
+        drafts={order.id: order for order in orders},
     )
     return HookRequest(
         hook,

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stewardship.domain.chart import Condition, Gap
+from stewardship.domain.chart import Condition, Gap, Observation, Plan
 from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.drugs import Release, Schedule
-from stewardship.domain.orders import Loss, Replacement, SupplyKind
+from stewardship.domain.orders import Loss, Phase, Replacement, SupplyKind
 from stewardship.domain.policy import Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules import KINDS
-from stewardship.domain.rules.courses import MaxDaysSupply, NoLongActingStart
+from stewardship.domain.rules.courses import LongTermSupply, MaxDaysSupply, NoLongActingStart
 from stewardship.domain.rules.refills import (
     EarlyRefill,
     MaxRefills,
@@ -166,7 +166,31 @@ def test_an_unknown_schedule_with_refills_cannot_be_told():
     assert isinstance(MaxRefills((Schedule.II,), 0).check(order, a_chart()), CannotTell)
 
 
+@pytest.mark.parametrize("schedule", [Schedule.II, None])
+def test_refills_that_could_not_be_read_are_not_taken_for_none(schedule):
+    order = an_order(drug=a_drug(schedule=schedule), refills=None, unread=("refills",))
+    answer = MaxRefills((Schedule.II,), 0).check(order, a_chart())
+    assert isinstance(answer, CannotTell)
+
+
+def test_refills_that_could_not_be_read_do_not_matter_where_there_is_no_limit():
+    order = an_order(drug=a_drug(schedule=Schedule.NONE), refills=None, unread=("refills",))
+    assert isinstance(MaxRefills((Schedule.II,), 0).check(order, a_chart()), NotApplicable)
+
+
 def test_identical_drafts_add_up_to_the_ninety_days():
     drafts = [a_supply(kind=SupplyKind.DRAFT, start=TODAY + timedelta(days=31 * n), days=31) for n in (1, 2)]
     answer = MaxTotalSupply((Schedule.II,), 90).check(an_order(days=31), a_chart(*drafts))
     assert answer.facts["total_days"] == 93
+
+
+def test_the_age_of_a_record_counts_to_the_day_of_signing():
+    # The draft was begun when the plan was new, and is signed when it is not.
+    rule = LongTermSupply(30, 90, ("plan",), ("function",))
+    old = ago(100)
+    chart = a_chart(
+        plans=(Plan("cp-1", (), frozenset({"plan"}), from_on=old),),
+        observations=(Observation("o-1", (), frozenset({"function"}), on=old),),
+    )
+    begun = an_order(days=30, phase=Phase.CHRONIC, written_on=ago(95))
+    assert isinstance(rule.check(begun, chart), Breach)

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stewardship.domain.chart import Gap
-from stewardship.domain.codes import CodeSets
+from stewardship.domain.codes import RXNORM, CodeSets, Coding
 from stewardship.domain.drugs import Medication
 from stewardship.domain.errors import PatientMismatch
 from stewardship.domain.orders import Loss, SupplyKind
 from stewardship.domain.units import Units
 from stewardship.intake import fhir_r4
 from stewardship.intake.fhir_r4 import Resources
-from tests.builders import NOW, TODAY, a_drug
+from tests.builders import NOW, TODAY, a_drug, an_order
 from tests.intake.fhir import (
     GONE,
     LOINC,
@@ -161,7 +161,25 @@ def test_the_same_prescription_under_two_keys_is_one():
 
 
 def test_the_order_itself_is_not_its_own_history():
-    assert chart(an_active(), leave_out={"rx-0"}).supplies == ()
+    assert chart(an_active(), drafts={"rx-0": None}).supplies == ()
+    assert chart(an_active(), drafts={"rx-0": an_order(id="rx-0")}).supplies == ()
+
+
+def test_a_prescription_of_another_medicine_under_the_id_of_a_draft_is_history():
+    # Published requests name the draft and what the patient takes alike; to drop either loses a medicine.
+    morphine = an_order(id="rx-0", drug=a_drug("morphine", "7052", "15"))
+    (kept,) = chart(an_active(), drafts={"rx-0": morphine}).supplies
+    assert kept.drug == a_drug()
+    assert kept.id != "rx-0"
+    assert kept.prescription == "rx-0"
+
+
+def test_a_medicine_that_nobody_recognises_is_the_draft_only_when_it_is_written_alike():
+    written = an_active(medicationCodeableConcept=concept("999", display="Wonderdrug"))
+    unknown = Medication((Coding(RXNORM, "999", "Wonderdrug"),))
+    alike = an_order(id="rx-0", unrecognised=True, medication=unknown)
+    assert chart(written, drafts={"rx-0": alike}).supplies == ()
+    assert len(chart(written, drafts={"rx-0": an_order(id="rx-0")}).supplies) == 1
 
 
 @pytest.mark.parametrize(
@@ -373,6 +391,16 @@ def test_anything_about_somebody_else_is_refused(stranger):
 
 def test_a_record_that_names_nobody_is_the_patients():
     assert supply(an_active(subject=GONE)).id == "rx-0"
+
+
+def test_a_subject_that_repeats_the_records_own_id_names_nobody():
+    assert supply(an_active(subject={"reference": "rx-0"})).id == "rx-0"
+
+
+@pytest.mark.parametrize("subject", ["Patient/rx-0", "MedicationRequest/rx-0", "rx-1", "rx-0 ", "#rx-0"])
+def test_any_other_subject_that_is_not_the_patient_is_refused(subject):
+    with pytest.raises(PatientMismatch):
+        chart(an_active(subject={"reference": subject}))
 
 
 # --- whatever comes -----------------------------------------------------------------------------------

@@ -125,7 +125,13 @@ def test_a_length_of_supply_that_cannot_be_read_is_not_stated_and_is_named(writt
 def test_refills_that_are_no_count_are_not_stated_and_are_named(refills):
     said = dispense(numberOfRepeatsAllowed=refills)
     assert order(**said).refills is None
+    assert order(**said).unread == ("refills",)
     assert problems(**said) == {"MedicationRequest[0].dispenseRequest.numberOfRepeatsAllowed"}
+
+
+def test_refills_that_are_not_stated_are_not_unread():
+    assert order(dispenseRequest=GONE).unread == ()
+    assert order(dispenseRequest=["?"]).unread == ("refills",)
 
 
 def test_nothing_of_a_fault_is_repeated():

@@ -18,7 +18,7 @@ from stewardship.domain.episodes import (
 )
 from stewardship.domain.orders import Order, Supply, SupplyKind
 from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
-from stewardship.domain.rules.kinds import OrderRule, latest
+from stewardship.domain.rules.kinds import OrderRule, latest, signed_on
 from stewardship.domain.therapy import uncertain
 from stewardship.domain.tolerance import Tolerance, tolerance_evidence
 
@@ -175,9 +175,10 @@ class LongTermSupply(OrderRule):
         )
         review = latest(o.on for o in chart.observations if not o.sets.isdisjoint(self.function_sets))
         wanting = []
-        if not self._current(plan, order):
+        day = signed_on(order, chart)
+        if not self._current(plan, day):
             wanting.append("a current pain treatment plan")
-        if not self._current(review, order):
+        if not self._current(review, day):
             wanting.append("a function review")
         facts: dict[str, FactValue] = {
             "days_supply": days,
@@ -198,5 +199,5 @@ class LongTermSupply(OrderRule):
             return CannotTell(("order.days_supply",), facts)
         return Met(facts)
 
-    def _current(self, day: date | None, order: Order) -> bool:
-        return day is not None and 0 <= (order.written_on - day).days <= self.review_days
+    def _current(self, recorded: date | None, day: date) -> bool:
+        return recorded is not None and 0 <= (day - recorded).days <= self.review_days

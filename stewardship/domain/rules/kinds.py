@@ -53,6 +53,12 @@ class OrderRule(_Kind, ABC):
         """The rule itself, for an order whose drug is recognised."""
 
 
+def signed_on(order: Order, chart: Chart) -> date:
+    """The day to which the age of a record counts: today, or the date of issue when that lies ahead. A
+    draft that was begun long ago is signed today all the same."""
+    return max(order.written_on, chart.today)
+
+
 def latest(days: Iterable[date | None]) -> date | None:
     """The last of the dates that are known."""
     return max((d for d in days if d is not None), default=None)

@@ -127,7 +127,8 @@ def _runs_out(fills: Iterable[Exposure]) -> tuple[date, Exposure | None]:
 class MaxRefills(OrderRule):
     """At most ``max_refills`` for drugs of the schedules, none later than ``max_months`` after issue.
 
-    A prescription that states no refills authorises none, so that is not missing data.
+    A prescription that states no refills authorises none, so that is not missing data; one whose number
+    of refills cannot be read is.
     """
 
     kind: ClassVar[str] = "max-refills"
@@ -136,12 +137,15 @@ class MaxRefills(OrderRule):
     max_months: int | None = None
 
     def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
+        unread = order.refills is None and "refills" in order.unread
         if drug.schedule is None:
-            if not order.refills:
+            if not order.refills and not unread:
                 return Met({"refills": order.refills, "schedule": None})
             return CannotTell(("order.schedule",), {"drug": drug.name})
         if drug.schedule not in self.schedules:
             return NotApplicable(f"schedule {drug.schedule.value} is not what this policy is about")
+        if unread:
+            return CannotTell(("order.refills",), {"drug": drug.name, "schedule": drug.schedule.value})
         refills = order.refills or 0
         facts: dict[str, FactValue] = {
             "drug": drug.name,

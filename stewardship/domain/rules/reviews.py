@@ -21,7 +21,7 @@ from stewardship.domain.episodes import (
 )
 from stewardship.domain.orders import Order, Phase, SupplyKind
 from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
-from stewardship.domain.rules.kinds import ChartRule, OrderRule, latest
+from stewardship.domain.rules.kinds import ChartRule, OrderRule, latest, signed_on
 from stewardship.domain.therapy import exposed, on_opioids_since, opioid_days, reaching
 
 
@@ -123,7 +123,7 @@ class TreatmentPlanCurrent(OrderRule):
         dates += [g.from_on for g in chart.goals if g.active]
         last_seen = latest(dates)
         facts: dict[str, FactValue] = {"plan_or_goal_on": last_seen, "review_days": self.review_days}
-        if last_seen is not None and 0 <= (order.written_on - last_seen).days <= self.review_days:
+        if last_seen is not None and 0 <= (signed_on(order, chart) - last_seen).days <= self.review_days:
             return Met(facts)
         return _indication_unclear(order, drug, chart, self.oud_sets) or Breach(facts)
 
@@ -173,7 +173,7 @@ class ReassessmentDue(OrderRule):
             "evaluated_on": evaluated,
             "review_days": self.review_days,
         }
-        if evaluated is not None and 0 <= (order.written_on - evaluated).days <= self.review_days:
+        if evaluated is not None and 0 <= (signed_on(order, chart) - evaluated).days <= self.review_days:
             return Met(facts)
         if triggered:
             return Breach(facts)
@@ -211,7 +211,7 @@ class RecordWithin(OrderRule):
             "within_days": self.within_days,
             "initial": {Covered.NO: True, Covered.YES: False, Covered.MAYBE: None}[before.answer],
         }
-        if found is not None and 0 <= (order.written_on - found).days <= self.within_days:
+        if found is not None and 0 <= (signed_on(order, chart) - found).days <= self.within_days:
             return Met(facts)
         return Breach(facts)
 

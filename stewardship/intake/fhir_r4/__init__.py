@@ -16,7 +16,7 @@ request in which drafts and history come apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from stewardship.domain.chart import Chart, Gap, Patient
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.errors import PatientMismatch
-from stewardship.domain.orders import Order
+from stewardship.domain.orders import Order, Supply
 from stewardship.domain.units import Units
 from stewardship.intake.fhir_r4 import clinical, medications
 from stewardship.intake.fhir_r4.elements import Faults, Json, words
@@ -34,6 +34,7 @@ from stewardship.intake.fhir_r4.resources import Desk, Resources, tail
 __all__ = ["Reading", "Resources", "read_bundle", "read_history", "read_orders", "tail"]
 
 T = TypeVar("T")
+_NO_DRAFTS: Mapping[str, Order | None] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def read_bundle(
         units=units,
         as_of=as_of,
         patient_id=patient_id,
-        leave_out=[own_id for own_id, _ in drafts],
+        drafts=dict.fromkeys(own_id for own_id, _ in drafts),
     )
     chart = replace(chart, gaps=faults + chart.gaps)
     return Reading(chart.patient if resources.of("Patient") else None, orders, chart)
@@ -128,12 +129,14 @@ def read_history(
     units: Units,
     as_of: datetime,
     patient_id: str,
-    leave_out: Collection[str] = (),
+    drafts: Mapping[str, Order | None] = _NO_DRAFTS,
 ) -> Chart:
     """Everything but the drafts as a chart, with a gap for each thing that could not be read.
 
-    ``leave_out`` are ids of MedicationRequests that are the orders themselves. Raises
-    ``PatientMismatch`` when any resource is about somebody else.
+    ``drafts`` are the orders by the ids of their MedicationRequests, which are not their own history. A
+    prescription that has the id of a draft and is for another medicine is history all the same: to leave
+    it out would lose what the patient takes. Raises ``PatientMismatch`` when any resource is about
+    somebody else.
     """
     for kind in _ABOUT_A_PATIENT:
         _same_patient(resources, resources.of(kind), patient_id)
@@ -153,11 +156,11 @@ def read_history(
                 gaps.extend(_unreadable(f"{kind}[{place}]", faults))
         return found
 
-    left_out = frozenset(leave_out)
     prescriptions = each("MedicationRequest", medications.read_prescription, wanted=_is_prescription)
     dispensings = each("MedicationDispense", medications.read_dispensing, wanted=_is_dispensing)
     statements = each("MedicationStatement", medications.read_statement, wanted=_is_statement)
-    supplies = [s for s in prescriptions if s.id not in left_out] + dispensings + statements
+    supplies = [own for s in prescriptions if (own := _beside(s, drafts)) is not None]
+    supplies += dispensings + statements
     observations = each("Observation", clinical.read_observations)
     return Chart(
         patient=patient,
@@ -173,6 +176,24 @@ def read_history(
         encounters=tuple(each("Encounter", clinical.read_encounter)),
         gaps=tuple(gaps),
     )
+
+
+def _beside(supply: Supply, drafts: Mapping[str, Order | None]) -> Supply | None:
+    """An earlier prescription, or nothing when it is a draft itself. One of another medicine under the id
+    of a draft gets an id of its own, so that nobody takes it for the draft."""
+    if supply.id not in drafts:
+        return supply
+    draft = drafts[supply.id]
+    if draft is None or _same_medicine(supply, draft):
+        return None
+    return replace(supply, id=f"{supply.id}/history")
+
+
+def _same_medicine(supply: Supply, draft: Order) -> bool:
+    """By ingredients where both are recognised, for the strength may have been changed; else as written."""
+    if supply.drug is None or draft.drug is None:
+        return supply.medication == draft.medication
+    return {i.name for i in supply.drug.ingredients} == {i.name for i in draft.drug.ingredients}
 
 
 _ABOUT_A_PATIENT = (
@@ -232,11 +253,18 @@ def _unreadable(where: str, faults: Faults) -> list[Gap]:
 
 
 def _same_patient(resources: Resources, about: Iterable[tuple[str, Json]], patient_id: str) -> None:
-    """Refuse a resource whose subject is not the patient; one that names no subject is taken as his."""
-    for _, resource in about:
+    """Refuse a resource whose subject is not the patient; one that names no subject is taken as his.
+
+    A subject that only repeats the resource's own id, without a type, names the resource itself (a slip
+    of published data) and so no patient at all; every other text that is not the patient's id is refused.
+    """
+    for own_id, resource in about:
         subject = resource.get("subject")
-        if subject is not None and not _is(resources, subject, patient_id):
-            raise PatientMismatch("a resource is about another patient")
+        if subject is None or _is(resources, subject, patient_id):
+            continue
+        if own_id and type(subject) is dict and subject.get("reference") == own_id:
+            continue
+        raise PatientMismatch("a resource is about another patient")
 
 
 def _is(resources: Resources, subject: Any, patient_id: str) -> bool:

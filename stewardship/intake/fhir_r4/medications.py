@@ -104,7 +104,12 @@ def read_order(resource: Json, *, known_as: str, desk: Desk, patient_id: str, fa
         setting=said.setting,
         replaces=said.replaces,
         prescriber=said.prescriber,
+        unread=("refills",) if not _REFILLS.isdisjoint(faults) else (),
     )
+
+
+#: Where an order says how many refills it has.
+_REFILLS = frozenset({"dispenseRequest", "dispenseRequest.numberOfRepeatsAllowed"})
 
 
 def read_prescription(resource: Json, *, known_as: str, desk: Desk, faults: Faults) -> Supply:
