@@ -6,20 +6,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from flask import Flask, current_app
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from stewardship.config import Misconfigured, Settings
-from stewardship.db import AuditKeys, Sessions, connect, migrate
+from stewardship.db import AuditKeys, Sessions, connect, migrate, transaction
 from stewardship.declarations import Library, load
 from stewardship.domain.errors import DeclarationError, Unavailable
 from stewardship.domain.people import Principal
+from stewardship.services.catalogue import SiteCatalogues, organisations_with_products
 
 _NAME = "stewardship"
+
+#: How long an organisation's catalogue is used before the database is asked whether a newer list was loaded.
+LOOKED_FOR = timedelta(seconds=5)
 
 
 def utc_now() -> datetime:
@@ -36,15 +40,51 @@ class Trusted:
     noted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """An organisation's library, and when the database was last asked what it has loaded."""
+
+    library: Library
+    since: datetime
+
+
 @dataclass(frozen=True)
 class Runtime:
-    """One running application. ``trusted`` remembers tokens for a moment; ``auth`` alone uses it."""
+    """One running application. ``trusted`` remembers tokens for a moment; ``auth`` alone uses it.
+
+    ``library`` is as shipped. What an order is read and judged by is ``library_of`` its organisation.
+    """
 
     settings: Settings
     library: Library
     sessions: Sessions
     clock: Callable[[], datetime] = utc_now
     trusted: dict[str, Trusted] = field(default_factory=dict, repr=False)
+    _catalogues: SiteCatalogues = field(init=False, repr=False)
+    _looked: dict[str, Looked] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_catalogues", SiteCatalogues(self.library.catalogue))
+
+    def library_of(self, organisation_id: str) -> Library:
+        """The library with the products that the organisation has loaded, as of ``LOOKED_FOR`` ago or later.
+
+        Raises ``Unavailable`` when it was never read and the database is away.
+        """
+        now = self.clock()
+        known = self._looked.get(organisation_id)
+        if known is not None:
+            if timedelta(0) <= now - known.since < LOOKED_FOR:
+                return known.library
+            # One request looks; those beside it go on with what is known.
+            self._looked[organisation_id] = Looked(known.library, now)
+        with transaction(self.sessions, write=False) as session:
+            own = self._catalogues.of(session, organisation_id=organisation_id)
+        library = known.library if known is not None else self.library
+        if library.catalogue is not own:
+            library = replace(self.library, catalogue=own)
+        self._looked[organisation_id] = Looked(library, now)
+        return library
 
 
 def prepare(
@@ -65,21 +105,25 @@ def prepare(
     if not library.in_force(clock().date()):
         raise DeclarationError("no policy is in force today: nothing would be checked")
     sessions = sessions or _connect(settings)
+    running = Runtime(settings, library, sessions, clock)
     try:
         migrate.require_current(sessions.kw["bind"])
+        with transaction(sessions, write=False) as session:
+            with_products = organisations_with_products(session)
     except SQLAlchemyError as away:
         raise Unavailable("the database that STEWARDSHIP_DATABASE_URL names cannot be reached") from away
-    return Runtime(settings, library, sessions, clock)
+    # A whole list takes a second to read: now, and not while a prescriber waits.
+    for organisation in with_products:
+        running.library_of(organisation)
+    return running
 
 
 def _connect(settings: Settings) -> Sessions:
     key = settings.audit_key.encode()
     try:
         return connect(settings.database_url, audit_keys=AuditKeys.single(key) if key else None)
-    except (ValueError, ArgumentError) as unreadable:
-        raise Misconfigured(
-            "STEWARDSHIP_DATABASE_URL begins with sqlite:/// or postgresql://"
-        ) from unreadable
+    except Unavailable as unreadable:
+        raise Misconfigured(unreadable.message) from None
 
 
 def install(app: Flask, running: Runtime) -> None:

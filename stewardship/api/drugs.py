@@ -1,4 +1,4 @@
-"""The drug catalogue: find a product by part of its name, or look one up by code."""
+"""The drug catalogue, with what the organisation has loaded: find a product by name, look one up by code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from flask import Response
 
 from stewardship.api.exchange import Room, answer
 from stewardship.api.schemas import DrugAnswer, DrugsAnswer, DrugsQuery
-from stewardship.auth import Permission, requires
+from stewardship.auth import Permission, principal, requires
 from stewardship.domain.codes import NDC, RXNORM
-from stewardship.domain.drugs import Drug
+from stewardship.domain.drugs import Catalogue, Drug
 from stewardship.domain.errors import NotFound
 from stewardship.runtime import runtime
 
@@ -28,7 +28,7 @@ def suggest_drugs(query: Mapping[str, Any]) -> Response:
 
     The likeliest first. A suggestion is not a recognition: an order names its product by code.
     """
-    found = runtime().library.catalogue.suggest(query["q"])
+    found = _catalogue().suggest(query["q"])
     return answer({"drugs": [drug_json(drug) for drug in found]})
 
 
@@ -41,12 +41,17 @@ def read_drug(system: str, code: str) -> Response:
     `rxnorm` with an RxCUI, or `ndc` with an NDC: 11 digits, or 10 or 11 with hyphens. Ten digits without
     hyphens can be three different products, so they are not recognised.
     """
-    catalogue = runtime().library.catalogue
+    catalogue = _catalogue()
     look_up = {RXNORM: catalogue.by_rxcui, NDC: catalogue.by_ndc}.get(system)
     drug = look_up(code) if look_up and code.isascii() else None
     if drug is None:
         raise NotFound("the catalogue has no such product")
     return answer(drug_json(drug))
+
+
+def _catalogue() -> Catalogue:
+    """The products that the caller's organisation knows."""
+    return runtime().library_of(principal().organisation_id).catalogue
 
 
 def drug_json(drug: Drug) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -12,10 +13,11 @@ from flask import Response, request, url_for
 from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.api.schemas import DecisionAnswer
 from stewardship.auth import Permission, principal, requires
+from stewardship.declarations import Library
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.orders import Order
 from stewardship.intake.case import Case, CaseSchema, OrderSchema, case_of
-from stewardship.runtime import Runtime, runtime
+from stewardship.runtime import runtime
 from stewardship.services import orders
 from stewardship.services.answers import decision_json
 
@@ -43,13 +45,10 @@ def screen_order(data: Mapping[str, Any]) -> Response:
 
     The decision that this order would get now; nothing is stored, so its `id` is null.
     """
-    running = runtime()
-    case, now = _read(running, data)
+    case, library, now = _read(data)
     with reading() as session:
-        (checked,) = orders.screen(
-            session, running.library, [case.order], case.chart, by=principal(), now=now
-        )
-    return answer(decision_json(checked.decision, running.library, patient_id=checked.patient_id))
+        (checked,) = orders.screen(session, library, [case.order], case.chart, by=principal(), now=now)
+    return answer(decision_json(checked.decision, library, patient_id=checked.patient_id))
 
 
 @room.route("/orders", methods=["POST"])
@@ -67,12 +66,11 @@ def submit_order(data: Mapping[str, Any]) -> Response:
     The order, its decision and the audit entry are stored together. The same order sent again under its
     id gets its first answer; a different one under the same id is refused.
     """
-    running = runtime()
-    case, now = _read(running, data)
+    case, library, now = _read(data)
     order, key = _identified(case.order)
     try:
         with writing() as session:
-            checked = orders.submit(session, running.library, order, case.chart, by=principal(), now=now)
+            checked = orders.submit(session, library, order, case.chart, by=principal(), now=now)
     except Conflict as taken:
         if key is None:
             raise
@@ -80,18 +78,21 @@ def submit_order(data: Mapping[str, Any]) -> Response:
             f"the {_KEY} was used for another order; use a new key", code="idempotency-key-reused"
         ) from taken
     body = decision_json(
-        checked.decision, running.library, patient_id=checked.patient_id, decision_id=checked.decision_id
+        checked.decision, library, patient_id=checked.patient_id, decision_id=checked.decision_id
     )
     where = url_for("decisions.read_decision", decision_id=checked.decision_id)
     return answer(body, HTTPStatus.CREATED, Location=where)
 
 
-def _read(running: Runtime, data: Mapping[str, Any]) -> tuple[Case, Any]:
+def _read(data: Mapping[str, Any]) -> tuple[Case, Library, datetime]:
+    """The case, by the catalogue of the caller's organisation; that library, and the moment of asking."""
+    running = runtime()
     now = running.clock()
-    library = running.library
-    return case_of(
+    library = running.library_of(principal().organisation_id)
+    case = case_of(
         data, catalogue=library.catalogue, code_sets=library.code_sets, units=library.units, now=now
-    ), now
+    )
+    return case, library, now
 
 
 def _identified(order: Order) -> tuple[Order, str | None]:

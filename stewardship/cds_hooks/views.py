@@ -24,6 +24,7 @@ from stewardship.bodies import json_body
 from stewardship.cds_hooks import cards
 from stewardship.cds_hooks.budget import TooLate, within
 from stewardship.cds_hooks.discovery import SERVICES
+from stewardship.declarations import Library
 from stewardship.domain.errors import (
     Fault,
     Forbidden,
@@ -80,8 +81,8 @@ def call(service_id: str) -> Response:
     service = SERVICES.get(service_id)
     if service is None:
         raise NotFound("there is no such service")
-    call = _Call(f"cds-hooks/{service.hook}", by, running.clock(), deadline)
-    settings, library = running.settings, running.library
+    settings, library = running.settings, running.library_of(by.organisation_id)
+    call = _Call(f"cds-hooks/{service.hook}", by, running.clock(), deadline, library)
     document = json_body(max_bytes=settings.hook_bytes, max_keys=settings.hook_keys)
     try:
         asked = read_request(
@@ -101,21 +102,21 @@ def call(service_id: str) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call of a service: what it is recorded as, whose it is, and until when it must be answered."""
+    """One call of a service: what it is recorded as, whose it is, until when it must be answered, and the
+    library of the caller's organisation."""
 
     channel: str
     by: Principal
     now: datetime
     deadline: float
+    library: Library
 
 
 def _check(call: _Call, asked: HookRequest) -> Sequence[Checked]:
-    running = runtime()
-
     def check(session: Session) -> Sequence[Checked]:
         return orders.check(
             session,
-            running.library,
+            call.library,
             asked.orders,
             asked.chart,
             channel=call.channel,
@@ -124,7 +125,7 @@ def _check(call: _Call, asked: HookRequest) -> Sequence[Checked]:
         )
 
     try:
-        return within(call.deadline, running.sessions, check)
+        return within(call.deadline, runtime().sessions, check)
     except InvalidInput as cause:
         raise UnusableId from cause
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Table, delete, insert, select
@@ -99,6 +100,13 @@ def _put(session: Session, batch: list[dict[str, Any]], by: Principal) -> None:
     session.execute(insert(_products), batch)
 
 
+def organisations_with_products(session: Session) -> list[str]:
+    """The organisations that have loaded a list of their own."""
+    return list(
+        session.scalars(select(_products.c.organisation_id).where(_products.c.system == LOADS).distinct())
+    )
+
+
 def stamp(session: Session, *, organisation_id: str) -> Stamp:
     """What the organisation has loaded, by kind and time; empty when nothing."""
     query = (
@@ -134,14 +142,17 @@ class SiteCatalogues:
 
     shipped: Catalogue
     _kept: dict[str, tuple[Stamp, Catalogue]] = field(default_factory=dict)
+    _reading: Lock = field(default_factory=Lock)
 
     def of(self, session: Session, *, organisation_id: str) -> Catalogue:
         """The organisation's catalogue as of its last load; the shipped one when it has loaded nothing."""
         now_there = stamp(session, organisation_id=organisation_id)
         if not now_there:
             return self.shipped
-        kept = self._kept.get(organisation_id)
-        if kept is None or kept[0] != now_there:
-            overlaid = self.shipped.overlaid(site_products(session, organisation_id=organisation_id))
-            kept = self._kept[organisation_id] = (now_there, overlaid)
-        return kept[1]
+        # A whole list takes long to read: once, while others wait for it.
+        with self._reading:
+            kept = self._kept.get(organisation_id)
+            if kept is None or kept[0] != now_there:
+                overlaid = self.shipped.overlaid(site_products(session, organisation_id=organisation_id))
+                kept = self._kept[organisation_id] = (now_there, overlaid)
+            return kept[1]
