@@ -23,6 +23,8 @@ def run() -> None:
     )
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
+            # The other one may have much to do.
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         context.run_migrations()
 

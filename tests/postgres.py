@@ -65,7 +65,6 @@ def _start_debian(binaries: Path, folder: Path, settings: Sequence[str] = _SETTI
     if os.getuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
         as_user = {"user": "postgres", "group": "postgres"}
-    # Parents of the temporary folder may be closed to other users: /tmp itself is not.
     data, user = folder / "data", as_user.get("user") or pwd.getpwuid(os.getuid()).pw_name
     env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
 

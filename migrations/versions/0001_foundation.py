@@ -149,6 +149,7 @@ def upgrade() -> None:
         words("mac", 64),
         check("seq", "seq >= 1"),
         check("mac", "length(mac) = 64"),
+        rowid=False,
     )
     create(
         "catalogue_products",
@@ -227,11 +228,7 @@ def create_decisions(instant: sa.types.TypeEngine) -> None:
         one_of("disposition", "clear", "advised", "needs-reason", "blocked"),
         one_of("by_role", *ROLES),
         check("order_id_and_order_document", "(order_id IS NULL) = (order_document IS NULL)"),
-    )
-    op.create_index(
-        op.f("ix_decisions_organisation_id_patient_id_as_of"),
-        "decisions",
-        ["organisation_id", "patient_id", "as_of"],
+        rowid=False,
     )
     create(
         "orders",

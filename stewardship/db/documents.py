@@ -49,10 +49,5 @@ def decode_shown(document: str) -> Any:
 
 def digest(*documents: str | None) -> str:
     """SHA-256 over several documents, each preceded by its length, so that none can lend text to the next."""
-    total = sha256()
-    for document in documents:
-        content = b"" if document is None else document.encode()
-        total.update(b"-" if document is None else str(len(content)).encode())
-        total.update(b":")
-        total.update(content)
-    return total.hexdigest()
+    whole = "".join("-:" if document is None else f"{len(document)}:{document}" for document in documents)
+    return sha256(whole.encode()).hexdigest()

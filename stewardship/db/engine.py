@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from stewardship.db.turns import Turns
@@ -22,6 +22,7 @@ from stewardship.domain.errors import Unavailable
 BUSY_SECONDS = 10
 
 _WRITES = "stewardship_writes"
+_ADDRESSES = "the database address (STEWARDSHIP_DATABASE_URL) begins with sqlite:/// or postgresql://"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class AuditKeys:
 
 Sessions = sessionmaker[Session]
 
+#: As on SQLite: a server that does not answer, or a lock that does not come free, is said and not waited for.
+_POSTGRESQL = {
+    "options": f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s",
+    "connect_timeout": 5,
+}
+
 
 def connect(url: str | URL, *, audit_keys: AuditKeys | None = None, **options: Any) -> Sessions:
     """Sessions on the database of that address; ``options`` go to SQLAlchemy's engine.
@@ -51,19 +58,25 @@ def connect(url: str | URL, *, audit_keys: AuditKeys | None = None, **options: A
 
 
 def make_engine(url: str | URL, **options: Any) -> Engine:
-    """An engine on SQLite (WAL, full synchronisation, foreign keys on) or PostgreSQL (psycopg 3, UTC)."""
-    address = make_url(url)
+    """An engine on SQLite (WAL, full synchronisation, foreign keys on) or PostgreSQL (psycopg 3, UTC).
+
+    ``Unavailable`` for an address that is neither's; the address is not repeated, for it may hold a password.
+    """
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):
+        raise Unavailable(_ADDRESSES, code="database-address") from None
     # A message about a failed statement names no values: they are patients'.
     options.setdefault("hide_parameters", True)
-    if address.get_backend_name() == "sqlite":
+    if address.drivername in {"sqlite", "sqlite+pysqlite"}:
         engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS}, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if address.get_backend_name() != "postgresql":
-        raise ValueError("the database address begins with sqlite:/// or postgresql://")
+        raise Unavailable(_ADDRESSES, code="database-address")
     address = address.set(drivername="postgresql+psycopg")
-    return create_engine(address, connect_args={"options": "-c timezone=UTC"}, pool_pre_ping=True, **options)
+    return create_engine(address, connect_args=_POSTGRESQL, pool_pre_ping=True, **options)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -72,6 +85,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
+        # Rarer than the default 1000: a commit that also tidies up takes many times as long as another.
+        "wal_autocheckpoint=4000",
         "foreign_keys=ON",
         # INSERT OR REPLACE deletes rows; only so does that fire the triggers of insert-only tables.
         "recursive_triggers=ON",

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -46,3 +46,10 @@ def ensure_patient(
     again = known_patient(session, organisation_id=organisation_id, patient_id=patient.id)
     assert again.id is not None  # noqa: S101 - the insert was refused because the row is there
     return again.id
+
+
+def hold_patient(session: Session, patient: str, *, organisation_id: str) -> None:
+    """Keep others from holding the patient until this transaction ends. On SQLite a writer is alone."""
+    table: Any = tables.Patient.__table__
+    mine = (table.c.organisation_id == organisation_id, table.c.id == patient)
+    session.connection().execute(select(table.c.id).where(*mine).with_for_update()).one()

@@ -25,7 +25,8 @@ class _Compiled:
     names: tuple[str, ...]
     numbered: bool
     given: Mapping[str, Any]
-    binding: Mapping[str, Processor]
+    #: The values that are not sent as they are.
+    processed: tuple[tuple[str, Callable[[Any], Any]], ...]
     types: tuple[Any, ...]
     make: Callable[[Iterable[Any]], Any]
     #: How each column is read; the driver says what it sends when it is first asked.
@@ -33,10 +34,9 @@ class _Compiled:
 
     def values(self, row: Mapping[str, Any]) -> Any:
         """A row's values as the driver takes them."""
-        bound = {}
-        for name, process in self.binding.items():
-            value = row[name] if name in row else self.given[name]
-            bound[name] = value if process is None else process(value)
+        bound = {**self.given, **row}
+        for name, process in self.processed:
+            bound[name] = process(bound[name])
         return [bound[name] for name in self.names] if self.numbered else bound
 
 
@@ -96,13 +96,15 @@ class Prepared:
 def _compile(statement: Any, dialect: Dialect) -> _Compiled:
     compiled = statement.compile(dialect=dialect)
     columns = list(getattr(statement, "selected_columns", ()))
+    # A value that stands in several places has one name there, and is bound once.
+    binders = {name: _binder(bind.type, dialect) for bind, name in compiled.bind_names.items()}
     names = [str(column.name) for column in columns]
     return _Compiled(
         sql=str(compiled),
         names=tuple(compiled.positiontup or ()),
         numbered=bool(compiled.positional),
         given=dict(compiled.params),
-        binding={name: _binder(bind.type, dialect) for bind, name in compiled.bind_names.items()},
+        processed=tuple((name, process) for name, process in binders.items() if process is not None),
         types=tuple(column.type for column in columns),
         make=_maker(names),
     )

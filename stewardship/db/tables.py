@@ -287,7 +287,7 @@ class Decision(OfOrganisation, Base):
         one_of("disposition", Disposition),
         one_of("by_role", Role),
         together("order_id", "order_document"),
-        Index(None, "organisation_id", "patient_id", "as_of"),
+        {"sqlite_with_rowid": False},
     )
 
     id: Mapped[Key]
@@ -509,6 +509,7 @@ class AuditEvent(OfOrganisation, Base):
     __table_args__ = (
         CheckConstraint("seq >= 1", name="seq"),
         CheckConstraint("length(mac) = 64", name="mac"),
+        {"sqlite_with_rowid": False},
     )
 
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import charts, documents, tables
 from stewardship.db.columns import ID_LENGTH
 from stewardship.db.engine import begin_writing, new_id
-from stewardship.db.patients import ensure_patient, insert_once
+from stewardship.db.patients import ensure_patient, hold_patient
 from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Chart
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
@@ -108,11 +108,14 @@ def submit(
     order = replace(order, id=order.id or new_id(now), selected=True)
     _refuse_unfit([order], brought)
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
-    earlier = _submitted(session, known.id, order, brought, by=by)
+    patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
+    # One order of a patient at a time: two that are signed at once must not overlook each other.
+    hold_patient(session, patient, organisation_id=by.organisation_id)
+    known = replace(known, id=patient)
+    earlier = _submitted(session, patient, order, brought, by=by)
     if earlier is not None:
         return earlier
     judged = _judge(session, library, known, [order], brought, by=by, now=now)
-    patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
     row = {
         "organisation_id": by.organisation_id,
         "patient_id": patient,
@@ -123,8 +126,7 @@ def submit(
     (decision_id,) = _keep(
         session, library, patient, judged, action="order.submitted", channel=channel, by=by, now=now
     )
-    if not insert_once(session, _orders, {**row, "decision_id": decision_id}):
-        raise Conflict("this order is being submitted by somebody else at this moment: ask again")
+    session.connection().execute(insert(_orders), {**row, "decision_id": decision_id})
     return Checked(decision_id, order, brought.patient.id, judged[0].decision)
 
 
@@ -255,7 +257,7 @@ def content_digest(decision: Mapping[str, Any], findings: Iterable[Mapping[str, 
 
 
 def _submitted(
-    session: Session, patient: str | None, order: Order, brought: Chart, *, by: Principal
+    session: Session, patient: str, order: Order, brought: Chart, *, by: Principal
 ) -> Checked | None:
     """The answer that this very order got before; ``None`` when it was not submitted yet."""
     mine = {"organisation": by.organisation_id, "patient": patient, "order": order.id}

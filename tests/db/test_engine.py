@@ -151,10 +151,36 @@ def test_postgresql_answers_in_utc(postgres):
     made.dispose()
 
 
-@pytest.mark.parametrize("url", ["mysql://x/y", "oracle://x"])
-def test_other_databases_are_refused(url):
-    with pytest.raises(ValueError, match="sqlite:/// or postgresql://"):
+def test_a_server_that_was_away_is_used_again_without_a_restart(database):
+    made = database.kw["bind"]
+    if made.dialect.name != "postgresql":
+        pytest.skip("SQLite has no server")
+    with transaction(database) as session:
+        add(session, "before")
+    with made.connect() as first, made.connect() as second:
+        ends = text("SELECT pg_terminate_backend(:pid)")
+        for victim in (second.connection.dbapi_connection.info.backend_pid,):
+            first.execute(ends, {"pid": victim})
+    with transaction(database) as session:
+        add(session, "after")
+    assert names(database) == {"before", "after"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://x/y",
+        "oracle://x",
+        "sqlite+aiosqlite:///x.db",
+        "postgresql://u:hidden@h:port/x",
+        "nonsense",
+        "",
+    ],
+)
+def test_other_databases_are_refused_with_words_and_without_the_address(url):
+    with pytest.raises(Unavailable, match="sqlite:/// or postgresql://") as refused:
         connect(url)
+    assert "hidden" not in str(refused.value)
 
 
 def test_a_failed_statement_names_no_value(database):

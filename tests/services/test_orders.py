@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy import func, select
@@ -193,6 +194,39 @@ def test_an_order_without_an_id_gets_one(clinic):
     with transaction(clinic) as session:
         checked = submit(session, FREE, an_order(id=""))
     assert checked.order.id == checked.decision.order_id != ""
+
+
+def test_two_orders_that_are_signed_at_once_do_not_overlook_each_other(clinic):
+    start, found = Barrier(2), []
+
+    def sign(name):
+        start.wait()
+        with transaction(clinic) as session:
+            found.append(seen(submit(session, SEES, an_order(id=name), now=NOW)))
+
+    both = [Thread(target=sign, args=(name,)) for name in ("a", "b")]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(30)
+    assert sorted(map(len, found)) == [0, 1]
+
+
+def test_one_order_that_is_submitted_twice_at_once_is_one(clinic):
+    start, found = Barrier(2), []
+
+    def sign():
+        start.wait()
+        with transaction(clinic) as session:
+            found.append(submit(session, FREE).decision_id)
+
+    both = [Thread(target=sign) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(30)
+    assert len(found) == 2
+    assert len(set(found)) == 1
 
 
 def test_an_order_of_another_patient_than_the_chart_is_refused(clinic):
