@@ -58,13 +58,15 @@ _NUMBER = ExactNumber()
     "--database", is_flag=True, help="Join with what the database knows of the patient; needs --organisation."
 )
 @click.option("--organisation", help="Whose records of the database to join with.")
-@click.option("--json", "as_json", is_flag=True, help="The decision as JSON, for a program.")
+@click.option("--all", "every", is_flag=True, help="Every finding in full, not five problems at the most.")
+@click.option("--json", "as_json", is_flag=True, help="The decision as JSON, for a program: always complete.")
 def check(
     file: BinaryIO,
     order_file: BinaryIO | None,
     today: datetime | None,
     database: bool,
     organisation: str | None,
+    every: bool,
     as_json: bool,
     **order: Any,
 ) -> None:
@@ -107,7 +109,7 @@ def check(
     if as_json:
         _tell_program(judged, library, question)
     else:
-        _tell_person(judged, library, question)
+        _tell_person(judged, library, question, every=every)
     sys.exit(_exit_code(judged))
 
 
@@ -213,23 +215,24 @@ def _tell_program(judged: Sequence[_Judged], library: Library, question: Questio
         click.echo(strict_json.dumps(said))
 
 
-def _tell_person(judged: Sequence[_Judged], library: Library, question: Question) -> None:
+def _tell_person(judged: Sequence[_Judged], library: Library, question: Question, *, every: bool) -> None:
     from stewardship.cli.render import decision_lines
 
     if question.note:
         click.secho(question.note, fg="yellow")
     for order, decision in judged:
         policies = {f.policy: library.policy(f.policy, f.version) for f in decision.findings}
-        for line in decision_lines(order, decision, {k: v for k, v in policies.items() if v}):
+        known = {name: policy for name, policy in policies.items() if policy}
+        for line in decision_lines(order, decision, known, every=every):
             click.echo(line)
         click.echo()
     gaps = [f"{gap.code} {gap.about}".strip() for gap in question.chart.gaps]
     if gaps:
         click.secho(f"not known about the patient: {'; '.join(gaps)}", fg="magenta")
-    known = len(question.chart.supplies)
+    earlier = len(question.chart.supplies)
     click.secho(
-        f"judged as of {question.chart.today} by the policies in force, on {known} earlier "
-        f"{'supply' if known == 1 else 'supplies'}; nothing was stored",
+        f"judged as of {question.chart.today} by the policies in force, on {earlier} earlier "
+        f"{'supply' if earlier == 1 else 'supplies'}; nothing was stored",
         fg="bright_black",
     )
 

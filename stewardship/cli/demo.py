@@ -39,7 +39,10 @@ _EXAMPLE_KIND = "knee-arthritis-tramadol"
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--no-serve", is_flag=True, help="Make the clinic and check the orders, but do not listen.")
-def demo(folder: Path, port: int, no_serve: bool) -> None:
+@click.option(
+    "--all", "every", is_flag=True, help="Every finding of each order, not five problems at the most."
+)
+def demo(folder: Path, port: int, no_serve: bool, every: bool) -> None:
     """Show everything on a synthetic clinic: no patient in it exists.
 
     The first start makes the clinic; every later one finds it as it was left. STEWARDSHIP_DATABASE_URL
@@ -60,7 +63,7 @@ def demo(folder: Path, port: int, no_serve: bool) -> None:
     now = datetime.now(UTC)
     opened = open_clinic(house, sessions, library, now=now)
     _tell_clinic(opened)
-    _check_orders(house, opened, library, sessions, now=now)
+    _check_orders(house, opened, library, sessions, now=now, every=every)
     sessions.kw["bind"].dispose()
     _tell_tokens(house, opened.tokens)
     if no_serve:
@@ -118,7 +121,7 @@ def _tell_clinic(opened: Opened) -> None:
 
 
 def _check_orders(
-    house: House, opened: Opened, library: Library, sessions: Sessions, *, now: datetime
+    house: House, opened: Opened, library: Library, sessions: Sessions, *, now: datetime, every: bool
 ) -> None:
     """Check each order and show what came out. The first time the decisions are stored, as an EHR's
     check would store them; later nothing is, so that starting again adds nothing."""
@@ -140,13 +143,11 @@ def _check_orders(
             else:
                 (checked,) = orders.screen(session, library, [case.order], brought, by=prescriber(), now=now)
         policies = {f.policy: library.policy(f.policy, f.version) for f in checked.decision.findings}
+        known = {name: policy for name, policy in policies.items() if policy}
         click.echo()
         click.secho(f"{number}. {case.title}", bold=True, underline=True)
         click.secho(f"   {case.order.patient_id}: {_story(case)}", fg="bright_black")
-        lines = decision_lines(
-            checked.order, checked.decision, {k: v for k, v in policies.items() if v}, brief=True
-        )
-        for line in lines:
+        for line in decision_lines(checked.order, checked.decision, known, brief=True, every=every):
             click.echo(line)
     _keep_example(house, next(case for case in shown if case.kind == _EXAMPLE_KIND))
 

@@ -1,31 +1,34 @@
-"""A decision in the terminal: what was ordered, what may happen now, why, and what to do next."""
+"""A decision in the terminal: what was ordered, what may happen now, and what speaks against it.
+
+One block a problem, the loudest first: the finding that leads it in full, what other policies say of the
+same thing in a line each, then what to do and with which reasons it may be signed.
+"""
 
 from __future__ import annotations
 
-import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 
 import click
 
-from stewardship.domain.dosage import DosageInstruction
-from stewardship.domain.orders import Order, Phase, Setting
+from stewardship.cli.words import facts_in_words, lines, plain, signature, width
+from stewardship.domain.orders import Order
 from stewardship.domain.policy import (
+    UNTOLD,
     Decision,
     Disposition,
     Enforcement,
     ExceptionPath,
-    Facts,
-    FactValue,
     Finding,
     Outcome,
     Policy,
+    in_words,
 )
+from stewardship.domain.problems import NOT_CHECKED, Problem, problems, rank
 
-_WIDEST = 100
+#: Problems that are shown unasked: more are a wall that nobody reads.
+MOST_PROBLEMS = 5
 _INDENT = "    "
 
 
@@ -42,7 +45,7 @@ class Standing:
 CLEAR = Standing("CLEAR", "every policy that applies was checked, and none objects", "green", 0)
 ADVISED = Standing("ADVISED", "something to know; nothing to do before signing", "cyan", 0)
 NEEDS_REASON = Standing(
-    "NEEDS A REASON", "change the order, or sign it with one of the policy's coded reasons", "yellow", 10
+    "NEEDS A REASON", "change the order, or sign it with a coded reason for each soft stop", "yellow", 10
 )
 BLOCKED = Standing("BLOCKED", "change the order, or ask for the policy's exception", "red", 20)
 CANNOT_TELL = Standing(
@@ -79,83 +82,113 @@ _ENFORCEMENT = {
     Enforcement.INFORM: ("to know", "cyan"),
     Enforcement.SILENT: ("silent", "bright_black"),
 }
+_STOPS = {Enforcement.SOFT_STOP, Enforcement.HARD_STOP}
+
+Policies = Mapping[str, Policy]
 
 
 def decision_lines(
-    order: Order | None, decision: Decision, policies: Mapping[str, Policy], *, brief: bool = False
+    order: Order | None,
+    decision: Decision,
+    policies: Policies,
+    *,
+    brief: bool = False,
+    every: bool = False,
 ) -> Iterator[str]:
-    """The whole decision as lines of text; ``brief`` leaves facts and sources out, and sums up the
-    policies that had nothing to say."""
+    """The whole decision as lines of text. ``brief`` leaves facts and sources out, and sums up the
+    policies that had nothing to say; ``every`` shows each finding in full instead of problems."""
     now = standing(decision)
     if order is not None:
-        yield click.style(_plain(order.drug.name if order.drug else order.medication.label), bold=True)
-        yield f"  {signature(order)}"
+        yield click.style(plain(order.drug.name if order.drug else order.medication.label), bold=True)
+        yield from (f"  {line}" for line in lines(signature(order), width() - 2))
     yield "  " + click.style(f" {now.word} ", bg=now.colour, fg="black", bold=True) + f" {now.meaning}"
-    for group in _grouped(_loudest_first(decision)):
+    found = problems(decision.findings)
+    if every:
+        shown = sorted((f for f in decision.findings if _is_shown(f)), key=rank)
+        found = tuple(Problem(f.topic, f) for f in shown)
+    for problem in found if every else found[:MOST_PROBLEMS]:
         yield ""
-        if len(group) > 1:
-            yield from _not_checked(group)
-        else:
-            yield from finding_lines(group[0], policies.get(group[0].policy), brief=brief)
+        yield from problem_lines(problem, policies, brief=brief)
+    if not every and len(found) > MOST_PROBLEMS:
+        yield ""
+        yield from _withheld(found[MOST_PROBLEMS:])
     quiet = [f for f in decision.findings if not _is_shown(f)]
     if quiet:
         yield ""
         yield from _summed_up(quiet) if brief else _listed(quiet)
 
 
-def finding_lines(finding: Finding, policy: Policy | None, *, brief: bool = False) -> Iterator[str]:
-    """One finding that has something to say: what, why, on what facts, what to do next."""
-    yield _head(f"{finding.policy} v{finding.version}", *_label(finding))
-    yield from _wrapped(finding.summary)
-    yield from _wrapped(finding.detail)
-    if finding.facts and not brief:
-        yield from _wrapped("facts: " + facts_in_words(finding.facts), fg="bright_black")
-    if finding.missing:
-        yield from _wrapped("not known: " + ", ".join(finding.missing), fg="magenta")
-    if finding.next_step:
-        yield from _wrapped("→ " + finding.next_step, bold=True)
-    if policy is None:
+def problem_lines(problem: Problem, policies: Policies, *, brief: bool = False) -> Iterator[str]:
+    """One problem: what it is, what else speaks of it, what to do, how it may be signed or lifted."""
+    lead = problem.lead
+    unknown = problem.topic == NOT_CHECKED and bool(problem.others)
+    if unknown:
+        yield from _not_checked(problem.findings)
+    else:
+        yield from _head(lead, "■")
+        yield from _wrapped(lead.detail)
+        if lead.facts and not brief:
+            yield from _wrapped("facts: " + facts_in_words(lead.facts), fg="bright_black")
+        if lead.missing and not brief:
+            yield from _wrapped("not known: " + ", ".join(lead.missing), fg="magenta")
+        for other in problem.others:
+            yield from _head(other, "+")
+    for step in dict.fromkeys(f.next_step for f in problem.findings if f.next_step):
+        yield from _wrapped("→ " + step, bold=True, hang="  ")
+    policy = policies.get(lead.policy)
+    if unknown or policy is None:
         return
-    if finding.enforcement in {Enforcement.SOFT_STOP, Enforcement.HARD_STOP} and policy.overrides:
-        reasons = (r.code if brief else f"{r.code} ({r.display})" for r in policy.overrides)
-        yield from _wrapped("reasons: " + "; ".join(reasons))
-    if finding.enforcement is Enforcement.HARD_STOP and policy.exception:
-        yield from _wrapped("exception: " + _exception(policy.exception))
+    yield from _ways_out(problem.findings, policies, brief=brief)
     if not brief:
         where = f"{policy.source.title}, {policy.source.publisher} {policy.source.date:%Y}"
         yield from _wrapped(f"source: {where} ({policy.source.force})", fg="bright_black")
 
 
-def _not_checked(findings: list[Finding]) -> Iterator[str]:
-    """Findings that lack the same fact, told once: a wall of them would hide what is missing."""
-    yield _head(f"{len(findings)} policies", "cannot tell", "magenta")
-    yield from _wrapped("not known: " + ", ".join(findings[0].missing), fg="magenta")
-    for enforcement in dict.fromkeys(f.enforcement for f in findings):
-        label, _ = _ENFORCEMENT[enforcement]
-        names = [f"{f.policy} v{f.version}" for f in findings if f.enforcement is enforcement]
-        yield from _wrapped(f"{label}: " + ", ".join(names))
-    for step in dict.fromkeys(f.next_step for f in findings if f.next_step):
-        yield from _wrapped("→ " + step, bold=True)
-
-
-def _grouped(findings: list[Finding]) -> list[list[Finding]]:
-    """Each finding alone, but those that could not tell for want of the same facts together."""
-    groups: dict[object, list[Finding]] = {}
-    for finding in findings:
-        missing = finding.outcome is Outcome.CANNOT_TELL and finding.missing
-        groups.setdefault(missing or (finding.policy, finding.version), []).append(finding)
-    return list(groups.values())
-
-
-def _label(finding: Finding) -> tuple[str, str]:
+def _head(finding: Finding, mark: str) -> Iterator[str]:
+    """What a finding says, in a line: how loud, what, by which policy."""
     label, colour = _ENFORCEMENT[finding.enforcement]
     if finding.outcome is Outcome.CANNOT_TELL:
-        return f"cannot tell, {label}", "magenta"
-    return label, colour
+        label, colour = f"cannot tell, {label}", "magenta"
+    said = plain(finding.summary)
+    first, *rest = lines(f"{mark} {label}  {said} [{_named(finding)}]", width() - 2)
+    begun = len(mark) + 1 + len(label)
+    styled = f"{click.style(first[:begun], fg=colour)}{click.style(first[begun:], bold=mark == '■')}"
+    yield "  " + styled
+    yield from (_INDENT + click.style(line, bold=mark == "■") for line in rest)
 
 
-def _head(name: str, label: str, colour: str) -> str:
-    return f"  {click.style('■', fg=colour)} {click.style(name, bold=True)}  {click.style(label, fg=colour)}"
+def _named(finding: Finding) -> str:
+    return f"{finding.policy} v{finding.version}"
+
+
+def _not_checked(findings: Iterable[Finding]) -> Iterator[str]:
+    """What lacks the same facts, told once: a wall of findings would hide what is missing."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.missing, []).append(finding)
+    for missing, group in groups.items():
+        because = " and ".join(UNTOLD.get(name, (f"{name} is not known", ""))[0] for name in missing)
+        number = f"{len(group)} policies" if len(group) > 1 else group[0].policy
+        said = plain(in_words(f"{number} could not be checked: {because}", group[0].facts))
+        for line, text in enumerate(lines(said, width() - 17)):
+            label = click.style("■ cannot tell  ", fg="magenta") if line == 0 else "  "
+            yield "  " + label + click.style(text, bold=True)
+        for enforcement in dict.fromkeys(f.enforcement for f in group):
+            names = ", ".join(_named(f) for f in group if f.enforcement is enforcement)
+            yield from _wrapped(f"{_ENFORCEMENT[enforcement][0]}: {names}")
+
+
+def _ways_out(findings: tuple[Finding, ...], policies: Policies, *, brief: bool) -> Iterator[str]:
+    """With which coded reasons each stop may be signed, and by which exception a hard one is lifted."""
+    stops = [f for f in findings if f.enforcement in _STOPS and f.policy in policies]
+    for finding in stops:
+        policy = policies[finding.policy]
+        whose = f" for {finding.policy}" if len(stops) > 1 else ""
+        if policy.overrides:
+            reasons = (r.code if brief else f"{r.code} ({r.display})" for r in policy.overrides)
+            yield from _wrapped(f"reasons{whose}: " + "; ".join(reasons))
+        if finding.enforcement is Enforcement.HARD_STOP and policy.exception:
+            yield from _wrapped(f"exception{whose}: " + _exception(policy.exception))
 
 
 def _exception(path: ExceptionPath) -> str:
@@ -164,44 +197,14 @@ def _exception(path: ExceptionPath) -> str:
     return f"countersigned by {people} ({', '.join(path.roles)}){note}"
 
 
-def signature(order: Order) -> str:
-    """How the order reads on a prescription, as far as it says."""
-    parts = [d.text or _instruction(d) for d in order.dosage]
-    if order.quantity is not None:
-        parts.append(_counted(order.quantity.value, order.quantity.unit or "unit"))
-    if order.days_supply is not None:
-        parts.append(_counted(order.days_supply, "day"))
-    if order.refills:
-        parts.append(_counted(Decimal(order.refills), "refill"))
-    if order.pain.phase is not Phase.UNKNOWN:
-        parts.append(f"{order.pain.phase} pain")
-    if order.setting not in {Setting.UNKNOWN, Setting.OUTPATIENT}:
-        parts.append(str(order.setting))
-    if order.replaces is not None:
-        parts.append(f"replaces a prescription that was {order.replaces.loss}")
-    said = " · ".join(_plain(part) for part in parts if part)
-    return said or "nothing stated about dose, quantity or days"
+def _withheld(hidden: tuple[Problem, ...]) -> Iterator[str]:
+    """What is not shown unasked, by name."""
+    names = ", ".join(f.policy for problem in hidden for f in problem.findings)
+    more = "one more problem" if len(hidden) == 1 else f"{len(hidden)} more problems"
+    yield from _wrapped(f"… and {more}: {names}. --all shows every finding.")
 
 
-def facts_in_words(facts: Facts) -> str:
-    """Facts as a person reads them: ``days supply 10, max days 7``."""
-    return ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in facts.items())
-
-
-def _value(value: FactValue) -> str:
-    if value is None:
-        return "not on record"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return f"({facts_in_words(value)})"
-    if isinstance(value, tuple):
-        return ", ".join(_value(v) for v in value) or "none"
-    return str(value) or "none"
+# --- policies that have nothing to say ----------------------------------------------------------------
 
 
 def _is_shown(finding: Finding) -> bool:
@@ -211,12 +214,6 @@ def _is_shown(finding: Finding) -> bool:
     }
 
 
-def _loudest_first(decision: Decision) -> list[Finding]:
-    order = [Enforcement.HARD_STOP, Enforcement.SOFT_STOP, Enforcement.INFORM]
-    shown = [f for f in decision.findings if _is_shown(f)]
-    return sorted(shown, key=lambda f: (order.index(f.enforcement), f.outcome is Outcome.CANNOT_TELL))
-
-
 def _listed(findings: list[Finding]) -> Iterator[str]:
     """One line a policy: its outcome, and on what facts or evidence."""
     for finding in findings:
@@ -224,13 +221,15 @@ def _listed(findings: list[Finding]) -> Iterator[str]:
         because = finding.evidence or finding.summary or facts_in_words(finding.facts)
         if finding.outcome is Outcome.EXEMPT:
             because = f"{finding.summary}: {finding.evidence}"
+        if finding.snoozed_until is not None:
+            because = f"snoozed until {finding.snoozed_until}: {because}"
         name = f"{finding.policy} v{finding.version}"
-        because = textwrap.shorten(_plain(because), max(20, _width() - 18 - len(name)), placeholder=" …")
+        because = textwrap.shorten(plain(because), max(20, width() - 18 - len(name)), placeholder=" …")
         yield f"  {click.style(f'{label:<11}', fg=colour)} {name}  {because}"
 
 
 def _summed_up(findings: list[Finding]) -> Iterator[str]:
-    """One line an outcome; exemptions say on what they stand."""
+    """One line an outcome; exemptions say on what they stand, those that share it together."""
     for outcome in (
         Outcome.EXEMPT,
         Outcome.PASS,
@@ -238,56 +237,23 @@ def _summed_up(findings: list[Finding]) -> Iterator[str]:
         Outcome.BREACH,
         Outcome.CANNOT_TELL,
     ):
-        names = [
-            f"{f.policy} ({f.summary}: {f.evidence})" if outcome is Outcome.EXEMPT else f.policy
-            for f in findings
-            if f.outcome is outcome
-        ]
-        if names:
+        groups: dict[str, list[str]] = {}
+        for finding in (f for f in findings if f.outcome is outcome):
+            why = f"{finding.summary}: {finding.evidence}" if outcome is Outcome.EXEMPT else ""
+            if finding.snoozed_until is not None:
+                why = f"snoozed until {finding.snoozed_until}"
+            groups.setdefault(why, []).append(finding.policy)
+        if groups:
+            said = "; ".join(", ".join(names) + (f" ({why})" if why else "") for why, names in groups.items())
             label, colour = _OUTCOME[outcome]
-            lines = _lines(", ".join(names), _width() - 14)
-            yield f"  {click.style(f'{label:<11}', fg=colour)} {lines[0]}"
-            yield from (" " * 14 + line for line in lines[1:])
+            first, *rest = lines(plain(said), width() - 14)
+            yield f"  {click.style(f'{label:<11}', fg=colour)} {first}"
+            yield from (" " * 14 + line for line in rest)
 
 
-def _wrapped(text: str, *, fg: str | None = None, bold: bool = False) -> Iterator[str]:
+def _wrapped(text: str, *, fg: str | None = None, bold: bool = False, hang: str = "") -> Iterator[str]:
     # Within a paragraph, line breaks are those of the file in which the words stand.
     for paragraph in text.split("\n\n"):
-        for line in _lines(_plain(paragraph), _width() - len(_INDENT)):
-            yield _INDENT + (click.style(line, fg=fg, bold=bold) if fg or bold else line)
-
-
-def _plain(text: str) -> str:
-    """The text on one line, without anything that would steer the terminal: files bring their own words."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _lines(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_on_hyphens=False)
-
-
-_PERIODS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month"}
-
-
-def _instruction(dosage: DosageInstruction) -> str:
-    """A dosage without words of its own: ``2 tablets, 4 times per day, as needed``."""
-    parts = []
-    if dosage.dose_high is not None:
-        parts.append(_counted(dosage.dose_high, dosage.dose_unit or "unit"))
-    if dosage.frequency is not None and dosage.period is not None:
-        period = _PERIODS.get(dosage.period_unit, dosage.period_unit)
-        length = period if dosage.period == 1 else _counted(dosage.period, period)
-        parts.append(f"{_counted(dosage.frequency_max or dosage.frequency, 'time')} per {length}")
-    if dosage.as_needed:
-        parts.append("as needed")
-    return ", ".join(parts)
-
-
-def _counted(amount: Decimal, unit: str) -> str:
-    plural = "" if amount == 1 or not unit.isalpha() or unit in {"mg", "mL", "ug", "g"} else "s"
-    plural = "es" if plural and unit.endswith("ch") else plural
-    return f"{amount.normalize():f} {unit}{plural}".strip()
-
-
-def _width() -> int:
-    return min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+        for number, line in enumerate(lines(plain(paragraph), width() - len(_INDENT) - len(hang))):
+            styled = click.style(line, fg=fg, bold=bold) if fg or bold else line
+            yield _INDENT + (hang if number else "") + styled

@@ -13,6 +13,8 @@ from stewardship.cli import main
 
 TODAY = "2026-11-21"
 OXYCODONE = "1049621"
+IBUPROFEN = "310965"
+PDMP_REVIEW, PHYSICAL_THERAPY = "461621000124108", "91251008"
 
 
 def an_order(**changes):
@@ -31,6 +33,13 @@ def an_order(**changes):
 
 def a_case(order=None, **changes):
     return {"patient": {"id": "p-1"}, "order": order or an_order(), "history": {}, **changes}
+
+
+#: A history in which the guideline finds nothing to ask for before a first short course.
+WELL_KEPT = {
+    "procedures": [{"code": {"system": "snomed-ct", "code": PDMP_REVIEW}, "on": "2026-11-20"}],
+    "supplies": [{"medicine": {"rxcui": IBUPROFEN}, "start_on": "2026-11-18", "days_supply": 5}],
+}
 
 
 def a_request(rid="rx-1", status="draft", patient="p-1", days=3, authored=TODAY, **changes):
@@ -112,7 +121,7 @@ def outcomes(done):
     ids=["clear", "advised", "blocked", "unknown drug", "no duration"],
 )
 def test_the_exit_code_tells_where_the_order_stands(order, code):
-    assert check(a_case(order)).exit_code == code
+    assert check(a_case(order, history=WELL_KEPT)).exit_code == code
 
 
 def test_a_soft_stop_asks_for_a_reason():
@@ -163,8 +172,20 @@ def test_all_three_kinds_of_file_give_the_same_decision():
     assert said[0]["short-course"] == ("breach", "hard-stop")
 
 
-def test_a_hook_that_brings_no_history_cannot_tell():
-    done = check(a_hook(a_request(), prefetch={}), "--json")
+def a_procedure(code):
+    return {
+        "resourceType": "Procedure",
+        "id": f"procedure-{code}",
+        "status": "completed",
+        "subject": {"reference": "Patient/p-1"},
+        "code": {"coding": [{"system": "http://snomed.info/sct", "code": code}]},
+        "performedDateTime": "2026-11-20",
+    }
+
+
+def test_a_hook_that_brings_no_medicines_cannot_tell():
+    done_before = a_bundle(a_procedure(PDMP_REVIEW), a_procedure(PHYSICAL_THERAPY))
+    done = check(a_hook(a_request(), prefetch={"procedures": done_before}), "--json")
     assert outcomes(done)["early-refill"][0] == "cannot-tell"
     assert done.exit_code == 30
 
@@ -227,7 +248,8 @@ def test_options_describe_a_new_order():
 
 @pytest.mark.parametrize("drug", [OXYCODONE, "Oxycodone Hydrochloride  5 mg Oral Tablet"])
 def test_a_drug_may_be_a_code_or_an_exact_name(drug):
-    assert check(a_case(), "--drug", drug, "--days", "3", "--phase", "acute", "--refills", "0").exit_code == 0
+    options = ("--quantity", "12", "--days", "3", "--per-day", "4", "--phase", "acute", "--refills", "0")
+    assert check(a_case(history=WELL_KEPT), "--drug", drug, *options).exit_code == 0
 
 
 def test_a_name_that_is_not_exact_gets_suggestions_and_no_guess():
@@ -279,6 +301,15 @@ def test_a_person_reads_what_why_and_what_next():
     assert f"judged as of {TODAY}" in shown
 
 
+def test_all_shows_what_the_shared_blocks_leave_out():
+    # Ten days again, of a chart in which nothing was reviewed: several problems, several policies each.
+    chronic = a_case(an_order(quantity=120, days_supply=30, pain={"phase": "chronic"}))
+    in_brief, every = check(chronic).stdout, check(chronic, "--all").stdout
+    assert in_brief.count("source: ") < every.count("source: ")
+    assert "+ soft stop" in in_brief
+    assert "+ soft stop" not in every
+
+
 def test_json_is_one_decision_a_line_with_every_policy_in_force():
     from stewardship.declarations import load
 
@@ -319,7 +350,7 @@ def test_the_database_adds_what_it_knows(tmp_path, monkeypatch):
     made = CliRunner().invoke(main, ["demo", "--dir", str(tmp_path / "demo"), "--no-serve"])
     assert made.exit_code == 0, made.output
     order = an_order(quantity=20, days_supply=5)
-    case = a_case(order) | {"patient": {"id": demo_patient("serial-short-courses")}}
+    case = a_case(order, history=WELL_KEPT) | {"patient": {"id": demo_patient("serial-short-courses")}}
     arguments = ["check", "-", "--json"]
     alone = CliRunner().invoke(main, arguments, input=json.dumps(case))
     joined = CliRunner().invoke(

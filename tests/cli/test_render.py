@@ -9,6 +9,7 @@ import click
 import pytest
 
 from stewardship.cli import render
+from stewardship.declarations import load
 from stewardship.domain.policy import Decision, Enforcement, Finding, Outcome, Severity
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -74,8 +75,8 @@ def test_a_finding_says_what_why_on_what_facts_and_what_next():
     )
     shown = text(render.decision_lines(None, a_decision(finding), {}))
     assert "BLOCKED" in shown
-    assert "short-course v1  hard stop" in shown
-    assert "10 days ordered, 7 allowed" in shown
+    assert "■ hard stop  10 days ordered, 7 allowed [short-course v1]" in shown
+    assert "Serial short courses count together." in shown
     assert "facts: days supply 10, max days 7, since 2026-11-01, tolerant no" in shown
     assert "→ Order at most 7 days." in shown
 
@@ -117,6 +118,82 @@ def test_every_policy_is_named_also_those_with_nothing_to_say():
 def test_in_brief_policies_with_nothing_to_say_share_a_line():
     quiet = [Finding(p, 1, Outcome.PASS, Enforcement.SILENT, Severity.INFO) for p in ("alpha", "beta")]
     assert "pass        alpha, beta" in text(render.decision_lines(None, a_decision(*quiet), {}, brief=True))
+
+
+def a_breach(policy: str, enforcement: Enforcement = Enforcement.SOFT_STOP, **said) -> Finding:
+    said = {"summary": f"about {policy}", "next_step": f"mend {policy}"} | said
+    return Finding(policy, 1, BREACH, enforcement, Severity.WARNING, **said)
+
+
+def blocks(shown: str) -> list[str]:
+    return [block for block in shown.split("\n\n") if "■" in block]
+
+
+def test_policies_that_speak_of_one_thing_share_a_block_led_by_the_loudest():
+    inform = a_breach("alpha", Enforcement.INFORM, topic="reviews", detail="alpha at length")
+    stop = a_breach("beta", topic="reviews", detail="beta at length")
+    (block,) = blocks(text(render.decision_lines(None, a_decision(inform, stop), {})))
+    assert "■ soft stop  about beta [beta v1]" in block
+    assert "+ to know  about alpha [alpha v1]" in block
+    assert "beta at length" in block
+    assert "alpha at length" not in block
+    assert block.index("→ mend beta") < block.index("→ mend alpha")
+
+
+def test_every_stop_of_a_block_says_with_which_reasons_it_may_be_signed():
+    policies = {p.id: p for p in load().in_force(NOW.date())}
+    findings = [a_breach(name, topic="reviews") for name in ("pdmp-check", "reassessment-due")]
+    shown = text(render.decision_lines(None, a_decision(*findings), policies, brief=True))
+    assert "reasons for pdmp-check: reviewed-today; " in shown
+    assert "reasons for reassessment-due: evaluated-today; " in shown
+
+
+def test_not_more_than_five_problems_are_shown_and_the_others_are_named():
+    findings = [a_breach(f"policy-{n}", topic=f"topic-{n}") for n in range(7)]
+    shown = text(render.decision_lines(None, a_decision(*findings), {}))
+    assert len(blocks(shown)) == 5
+    assert "… and 2 more problems: policy-5, policy-6. --all shows every finding." in shown
+
+
+def test_all_shows_each_finding_in_full():
+    findings = [a_breach(f"policy-{n}", topic="one", detail=f"detail {n}") for n in range(7)]
+    shown = text(render.decision_lines(None, a_decision(*findings), {}, every=True))
+    assert len(blocks(shown)) == 7
+    assert all(f"detail {n}" in shown for n in range(7))
+
+
+def test_what_lacks_the_same_fact_is_told_once_with_every_policy_named():
+    findings = [
+        Finding(
+            p,
+            1,
+            CANNOT_TELL,
+            Enforcement.INFORM,
+            Severity.WARNING,
+            topic=p,
+            missing=("order.drug",),
+            next_step="Order it by a product code.",
+        )
+        for p in ("alpha", "beta")
+    ]
+    (block,) = blocks(text(render.decision_lines(None, a_decision(*findings), {})))
+    assert "■ cannot tell  2 policies could not be checked: the ordered medicine is not recognised" in block
+    assert "alpha v1, beta v1" in block
+    assert block.count("→ Order it by a product code.") == 1
+
+
+def test_a_snoozed_finding_is_not_shown_as_a_problem_but_listed_with_its_day():
+    rested = a_breach("alpha", Enforcement.SILENT, snoozed_until=date(2026, 12, 24))
+    shown = text(render.decision_lines(None, a_decision(rested), {}))
+    assert not blocks(shown)
+    assert "breach      alpha v1  snoozed until 2026-12-24: about alpha" in shown
+
+
+def test_a_name_is_not_torn_from_its_version(monkeypatch):
+    monkeypatch.setattr("stewardship.cli.words._WIDEST", 30)
+    finding = a_breach("a-policy", summary="twelve more")
+    shown = text(render.decision_lines(None, a_decision(finding), {}))
+    assert "[a-policy v1]" in shown
 
 
 def test_the_loudest_finding_comes_first():
