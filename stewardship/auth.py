@@ -33,6 +33,9 @@ class Permission(StrEnum):
     SUBMIT_ORDERS = "orders:submit"
     READ_DECISIONS = "decisions:read"
     OVERRIDE_FINDINGS = "findings:override"
+    SNOOZE_FINDINGS = "findings:snooze"
+    READ_SNOOZES = "snoozes:read"
+    END_SNOOZES = "snoozes:end"
     REQUEST_EXCEPTIONS = "exceptions:request"
     COUNTERSIGN_EXCEPTIONS = "exceptions:countersign"
     READ_POLICIES = "policies:read"
@@ -49,6 +52,9 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.SUBMIT_ORDERS,
             Permission.READ_DECISIONS,
             Permission.OVERRIDE_FINDINGS,
+            Permission.SNOOZE_FINDINGS,
+            Permission.READ_SNOOZES,
+            Permission.END_SNOOZES,
             Permission.REQUEST_EXCEPTIONS,
             Permission.COUNTERSIGN_EXCEPTIONS,
             Permission.READ_POLICIES,
@@ -69,6 +75,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.COMPLIANCE: frozenset(
         {
             Permission.READ_DECISIONS,
+            Permission.READ_SNOOZES,
+            Permission.END_SNOOZES,
             Permission.COUNTERSIGN_EXCEPTIONS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,

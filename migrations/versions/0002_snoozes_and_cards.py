@@ -88,6 +88,7 @@ def create_snoozes() -> None:
         one_of("enforcement", "inform", "soft-stop"),
         check("reason_given", "length(reason) > 0"),
         check("ends", "until > from_on"),
+        (sa.UniqueConstraint("organisation_id", "decision_id", "policy_id"),),
     )
     op.create_index(
         op.f("ix_snoozes_organisation_id_patient_id"), "snoozes", ["organisation_id", "patient_id"]

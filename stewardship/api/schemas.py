@@ -43,6 +43,19 @@ class CountersignatureRequest(StrictSchema):
     note = Text(longest=2_000, load_default="")
 
 
+class SnoozeRequest(StrictSchema):
+    """Why a finding may rest, and the last day that it rests."""
+
+    reason = Token(required=True, metadata={"description": "One of the finding's `override_reasons`."})
+    until = Day(required=True, metadata={"description": "The last day of rest, e.g. 2026-12-21."})
+
+
+class SnoozesQuery(StrictSchema):
+    """``active_on`` asks for the snoozes that last on that day; without it, all are listed."""
+
+    active_on = Day(metadata={"description": "Only what rests on this day, e.g. 2026-11-21."})
+
+
 class VersionInQuery(WholeNumber):
     """A version as the query writes it: ASCII digits."""
 
@@ -114,6 +127,9 @@ class FindingAnswer(StrictSchema):
     facts = fields.Dict(keys=fields.String(), required=True)
     missing = fields.List(fields.String(), required=True)
     evidence = fields.String(required=True)
+    snoozed_until = fields.Date(
+        **_nullable(metadata={"description": "Until when a snooze makes this finding silent, if one does."})
+    )
     force = Choice(Force, required=True)
     source = fields.Nested(SourceAnswer, required=True)
     override_reasons = fields.List(fields.Nested(ReasonAnswer), required=True)
@@ -163,6 +179,14 @@ class ExceptionAnswer(StrictSchema):
     countersignatures = fields.List(fields.Nested(CountersignatureAnswer), required=True)
 
 
+class ProblemToldAnswer(StrictSchema):
+    """One thing to tell a prescriber: the leading finding, and all that speak of the same topic."""
+
+    topic = fields.String(required=True)
+    lead = fields.String(required=True)
+    policies = fields.List(fields.String(), required=True)
+
+
 class DecisionAnswer(StrictSchema):
     """All findings about one order, also those that passed or did not apply."""
 
@@ -171,7 +195,48 @@ class DecisionAnswer(StrictSchema):
     patient_id = fields.String(required=True)
     as_of = Instant(required=True)
     disposition = Choice(Disposition, required=True)
+    problems = fields.List(
+        fields.Nested(ProblemToldAnswer),
+        required=True,
+        metadata={"description": "What the findings come to, one entry a problem, the loudest first."},
+    )
     findings = fields.List(fields.Nested(FindingAnswer), required=True)
+
+
+class SnoozeEndAnswer(StrictSchema):
+    """Who ended a snooze before its day, and when."""
+
+    by = fields.String(required=True)
+    at = Instant(required=True)
+
+
+class SnoozeAnswer(StrictSchema):
+    """A policy's findings at rest for a patient and a drug."""
+
+    id = fields.String(required=True)
+    policy = fields.String(required=True)
+    patient_id = fields.String(required=True)
+    drug = fields.String(
+        required=True,
+        metadata={"description": "RxNorm ingredients of the opioid; empty for every order of the patient."},
+    )
+    decision = fields.String(required=True)
+    enforcement = Choice(
+        Enforcement, required=True, metadata={"description": "Louder findings are not at rest."}
+    )
+    reason = fields.String(required=True)
+    since = fields.Date(required=True)
+    until = fields.Date(required=True, metadata={"description": "The last day of rest."})
+    by = fields.String(required=True)
+    role = Choice(Role, required=True)
+    at = Instant(required=True)
+    ended = fields.Nested(SnoozeEndAnswer, **_nullable())
+
+
+class SnoozesAnswer(StrictSchema):
+    """Snoozes, the newest first."""
+
+    snoozes = fields.List(fields.Nested(SnoozeAnswer), required=True)
 
 
 class PolicyVersionAnswer(StrictSchema):

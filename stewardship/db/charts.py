@@ -28,6 +28,7 @@ from stewardship.domain.chart import (
     Patient,
     Plan,
     Procedure,
+    Snooze,
 )
 from stewardship.domain.codes import CodeSets, Coding
 from stewardship.domain.dosage import DosageInstruction, Quantity
@@ -114,8 +115,9 @@ def chart_of(
     """The chart of a patient whose row was read already."""
     if known.id is None:
         return Chart(known.patient, as_of)
-    asked = {"organisation": organisation_id, "patient": known.id, "as_of": as_of}
+    asked = {"organisation": organisation_id, "patient": known.id, "as_of": as_of, "today": as_of.date()}
     supplies: list[Supply] = []
+    snoozes: list[Snooze] = []
     facts: dict[str, list[Any]] = {}
     # In an order that does not depend on the database, for it may show in what a policy says.
     for row in sorted(_HISTORY.rows(session, asked), key=_KIND_AND_ID):
@@ -123,12 +125,15 @@ def chart_of(
             supplies.append(as_supply(documents.decode(row.document, Order), SupplyKind.PRESCRIPTION))
         elif row.kind in FACTS:
             facts.setdefault(row.kind, []).append(_fact(row, library))
+        elif row.kind == _SNOOZE_KIND:
+            snoozes.append(_snooze(row))
         else:
             supplies.append(_supply(row, library))
     return Chart(
         known.patient,
         as_of,
         tuple(supplies),
+        snoozes=tuple(snoozes),
         data_as_of=known.data_as_of,
         **{field: tuple(found) for field, found in facts.items()},
     )
@@ -152,6 +157,8 @@ def join(known: Chart, brought: Chart) -> Chart:
         goals=_merge(known.goals, brought.goals),
         encounters=_merge(known.encounters, brought.encounters),
         gaps=known.gaps + tuple(gap for gap in brought.gaps if gap not in known.gaps),
+        # Only what is on record here, with its owner, puts a finding to rest.
+        snoozes=known.snoozes,
         # The older of two: never claim to know more than the source that knows less.
         data_as_of=min(data_as_of, default=None),
     )
@@ -213,15 +220,15 @@ _SUPPLY_COLUMNS = [
 _KIND_AND_ID = attrgetter("kind", "source_id")
 
 
-def _like_a_supply(kind: str, source_id: Any, document: Any) -> list[Any]:
-    """The columns of a supply for something that is none."""
-    filled = {"kind": literal_column(f"'{kind}'"), "source_id": source_id, "document": document}
+def _like_a_supply(kind: str, **columns: Any) -> list[Any]:
+    """The columns of a supply for something that is none; it says which of them it borrows."""
+    filled = {"kind": literal_column(f"'{kind}'"), **columns}
     return [filled.get(column.name, null()).label(column.name) for column in _SUPPLY_COLUMNS]
 
 
 # Submitted orders that nothing stops, or whose every stop was lifted by then.
 _ORDERED = (
-    select(*_like_a_supply(_ORDERED_KIND, tables.Order.id, tables.Decision.order_document))
+    select(*_like_a_supply(_ORDERED_KIND, source_id=tables.Order.id, document=tables.Decision.order_document))
     .join(
         tables.Decision,
         and_(
@@ -236,12 +243,38 @@ _ORDERED = (
         ~_stopped,
     )
 )
+# Snoozes that last on the day, unless they were ended by then.
+_SNOOZE_KIND = "snoozed"
+_SNOOZED = select(
+    *_like_a_supply(
+        _SNOOZE_KIND,
+        source_id=tables.Snooze.id,
+        prescription=tables.Snooze.policy_id,
+        prescriber=tables.Snooze.drug,
+        ended_on=tables.Snooze.until,
+        setting=tables.Snooze.enforcement,
+        status=tables.Snooze.reason,
+    )
+).where(
+    tables.Snooze.organisation_id == bindparam("organisation"),
+    tables.Snooze.patient_id == bindparam("patient"),
+    tables.Snooze.at <= bindparam("as_of"),
+    tables.Snooze.until >= bindparam("today"),
+    ~exists().where(
+        tables.SnoozeEnd.organisation_id == tables.Snooze.organisation_id,
+        tables.SnoozeEnd.snooze_id == tables.Snooze.id,
+        tables.SnoozeEnd.at <= bindparam("as_of"),
+    ),
+)
 _HISTORY = Prepared(
     union_all(
         select(*_SUPPLY_COLUMNS).where(_mine(tables.Supply)),
         _ORDERED,
+        _SNOOZED,
         *(
-            select(*_like_a_supply(field, table.source_id, table.document)).where(_mine(table))
+            select(*_like_a_supply(field, source_id=table.source_id, document=table.document)).where(
+                _mine(table)
+            )
             for field, (table, _) in FACTS.items()
         ),
     )
@@ -273,6 +306,11 @@ def _supply(row: Any, library: Meanings) -> Supply:
         reason_sets=library.code_sets.of_any(written.reasons),
         treatment_type=row.treatment_type,
     )
+
+
+def _snooze(row: Any) -> Snooze:
+    # In the columns that it borrows in the query.
+    return Snooze(row.prescription, row.prescriber, row.ended_on, row.setting, row.status)
 
 
 def _fact(row: Any, library: Meanings) -> Any:

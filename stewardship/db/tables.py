@@ -411,7 +411,8 @@ class Countersignature(OfOrganisation, Base):
 
 
 class Snooze(OfOrganisation, Base):
-    """A finding put to rest for a patient and a drug, from the day of ``from_on`` to the end of ``until``.
+    """A finding put to rest for a patient and a drug, from the day of ``from_on`` to the end of ``until``;
+    each finding at most once.
 
     ``drug`` is the ``opioid_codes`` of the order that the finding was about, ``""`` for every order.
     ``enforcement`` is the one of the finding; a hard stop is never put to rest.
@@ -425,6 +426,7 @@ class Snooze(OfOrganisation, Base):
         CheckConstraint("enforcement IN ('inform', 'soft-stop')", name="enforcement"),
         CheckConstraint("length(reason) > 0", name="reason_given"),
         CheckConstraint("until > from_on", name="ends"),
+        UniqueConstraint("organisation_id", "decision_id", "policy_id"),
         Index(None, "organisation_id", "patient_id"),
     )
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
 from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.places import POLICIES, REFERENCE
-from stewardship.declarations.policies import References, read_phase_bounds, read_policies, read_tolerances
+from stewardship.declarations.policies import (
+    References,
+    read_phase_bounds,
+    read_policies,
+    read_snooze_days,
+    read_tolerances,
+)
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.mme import FactorSet
@@ -30,6 +36,8 @@ class Library:
     factor_sets: Mapping[str, FactorSet]
     exemptions: Mapping[str, ExemptionRule]
     policies: tuple[Policy, ...]
+    #: For how many days a finding may be put to rest at the most.
+    snooze_days: int
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
     _days: dict[date, tuple[Policy, ...]] = field(init=False, repr=False, compare=False)
@@ -70,4 +78,5 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         factor_sets=factor_sets,
         exemptions=exemptions,
         policies=read_policies(policies_dir or POLICIES, references),
+        snooze_days=read_snooze_days(reference),
     )

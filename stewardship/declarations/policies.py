@@ -428,6 +428,25 @@ class _TolerancesSchema(StrictSchema):
     definition = fields.List(fields.Nested(_DefinitionSchema), required=True)
 
 
+class _SnoozeSchema(StrictSchema):
+    longest_days = WholeNumber(required=True, least=1, most=365)
+
+
+class _SnoozeSourceSchema(_NoteSchema):
+    verified = Flag(required=True)
+
+
+class _SnoozesSchema(StrictSchema):
+    source = fields.Nested(_SnoozeSourceSchema, required=True)
+    snooze = fields.Nested(_SnoozeSchema, required=True)
+
+
+def read_snooze_days(reference: Path) -> int:
+    """``snooze.toml``: for how many days a finding may be put to rest at the most."""
+    days: int = _reference(reference / "snooze.toml", _SnoozesSchema())["snooze"]["longest_days"]
+    return days
+
+
 def read_phase_bounds(reference: Path) -> PhaseBounds:
     """``pain.toml``: the phases of pain."""
     phases = _reference(reference / "pain.toml", _PainSchema())["phases"]

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from stewardship.domain.policy import Decision, FactValue, Finding, Policy
+from stewardship.domain.policy import (
+    Decision,
+    Enforcement,
+    FactValue,
+    Finding,
+    Outcome,
+    Policy,
+    Severity,
+)
+from stewardship.domain.problems import problems
 
 
 class Policies(Protocol):
@@ -35,6 +44,7 @@ def finding_json(finding: Finding, policy: Policy) -> dict[str, Any]:
         "facts": {name: fact_json(value) for name, value in finding.facts.items()},
         "missing": list(finding.missing),
         "evidence": finding.evidence,
+        "snoozed_until": finding.snoozed_until and finding.snoozed_until.isoformat(),
         **_policy_part(policy),
     }
 
@@ -79,15 +89,43 @@ def envelope(
     disposition: str,
     findings: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """What surrounds the findings of a decision."""
+    """What surrounds the findings of a decision; the problems that they come to, the loudest first."""
     return {
         "id": decision_id,
         "order_id": order_id,
         "patient_id": patient_id,
         "as_of": instant_json(as_of),
         "disposition": disposition,
+        "problems": [
+            {
+                "topic": problem.topic,
+                "lead": problem.lead.policy,
+                "policies": [finding.policy for finding in problem.findings],
+            }
+            for problem in problems(finding_of(said) for said in findings)
+        ],
         "findings": list(findings),
     }
+
+
+def finding_of(said: Mapping[str, Any]) -> Finding:
+    """The finding that ``finding_json`` put into words; its facts stay plain JSON."""
+    rests = said.get("snoozed_until")
+    return Finding(
+        policy=said["policy"],
+        version=said["version"],
+        outcome=Outcome(said["outcome"]),
+        enforcement=Enforcement(said["enforcement"]),
+        severity=Severity(said["severity"]),
+        summary=said["summary"],
+        detail=said["detail"],
+        next_step=said["next_step"],
+        topic=said["topic"],
+        facts=said["facts"],
+        missing=tuple(said["missing"]),
+        evidence=said["evidence"],
+        snoozed_until=rests and date.fromisoformat(rests),
+    )
 
 
 def instant_json(moment: datetime) -> str:

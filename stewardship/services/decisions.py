@@ -76,12 +76,12 @@ def override(
     before (the text names by whom and when), ``InvalidInput`` for a reason that is not one of the policy's.
     """
     found = finding_row(session, decision_id, policy_id, by)
-    _only_prescribers(by, "override a soft stop")
+    only_prescribers(by, "override a soft stop")
     if found.enforcement != Enforcement.SOFT_STOP.value:
         raise Conflict(
             f"{policy_id} is no soft stop of this decision: there is nothing to override", code="no-stop"
         )
-    _refuse_uncoded(reason, documents.decode_shown(found.document)["override_reasons"])
+    refuse_uncoded(reason, documents.decode_shown(found.document)["override_reasons"])
     comment = _words(comment, "/comment")
     row = {
         "organisation_id": by.organisation_id,
@@ -123,21 +123,21 @@ def request_exception(
     has no such path, or a request is open or approved already.
     """
     found = finding_row(session, decision_id, policy_id, by)
-    _only_prescribers(by, "ask for an exception")
+    only_prescribers(by, "ask for an exception")
     said = documents.decode_shown(found.document)
     if found.enforcement != Enforcement.HARD_STOP.value:
         raise Conflict(f"{policy_id} is no hard stop of this decision", code="no-stop")
     if said["exception"] is None:
         raise Conflict(f"{policy_id} has no exception path: change the order", code="no-exception")
     if said["override_reasons"]:
-        _refuse_uncoded(reason, said["override_reasons"])
+        refuse_uncoded(reason, said["override_reasons"])
     elif not visible(reason):
-        raise _invalid("/reason", "required", "say why")
+        raise invalid("/reason", "required", "say why")
     reason = _words(reason, "/reason", LONGEST_REASON)
     note = _words(note, "/note")
     wanted = said["exception"]["requires_note"]
     if wanted and not visible(note):
-        raise _invalid("/note", "required", f"this exception needs a note: {wanted}")
+        raise invalid("/note", "required", f"this exception needs a note: {wanted}")
     row = {
         "organisation_id": by.organisation_id,
         "id": new_id(now),
@@ -246,23 +246,26 @@ def _words(text: str, pointer: str, longest: int = LONGEST_NOTE) -> str:
     """Free text as it is kept: trimmed; refused when it is too long or holds what cannot be stored."""
     trimmed = text.strip()
     if len(trimmed) > longest or "\x00" in trimmed:
-        raise _invalid(pointer, "text", f"write at most {longest} characters, none of them NUL")
+        raise invalid(pointer, "text", f"write at most {longest} characters, none of them NUL")
     return trimmed
 
 
-def _refuse_uncoded(reason: str, reasons: Iterable[Mapping[str, str]]) -> None:
+def refuse_uncoded(reason: str, reasons: Iterable[Mapping[str, str]]) -> None:
+    """Refuse a reason that is not one of the policy's coded ones."""
     codes = [one["code"] for one in reasons]
     if reason not in codes:
-        raise _invalid(
+        raise invalid(
             "/reason", "reason", f"give one of the policy's reasons: {', '.join(codes) or 'it has none'}"
         )
 
 
-def _invalid(pointer: str, code: str, message: str) -> InvalidInput:
+def invalid(pointer: str, code: str, message: str) -> InvalidInput:
+    """What is wrong at one place of the input."""
     return InvalidInput(message, faults=(Fault(pointer, code, message),))
 
 
-def _only_prescribers(by: Principal, what: str) -> None:
+def only_prescribers(by: Principal, what: str) -> None:
+    """Refuse anybody but a prescriber."""
     if by.role is not Role.PRESCRIBER:
         raise Forbidden(f"only a prescriber may {what}", code="role")
 

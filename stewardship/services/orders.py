@@ -23,7 +23,7 @@ from stewardship.domain.chart import Chart
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.orders import Order
 from stewardship.domain.people import Principal
-from stewardship.domain.policy import Decision, Enforcement, Finding, Outcome, Policy, Severity
+from stewardship.domain.policy import Decision, Policy
 from stewardship.domain.signing import Judged, judge
 from stewardship.services import answers, audit
 
@@ -271,7 +271,7 @@ def _submitted(
         )
     of_decision = {"organisation": by.organisation_id, "decision": row.id}
     rows = session.connection().execute(_FINDINGS, of_decision).scalars()
-    findings = tuple(_finding(documents.decode_shown(document)) for document in rows)
+    findings = tuple(answers.finding_of(documents.decode_shown(document)) for document in rows)
     return Checked(row.id, order, brought.patient.id, Decision(order.id, row.as_of, findings))
 
 
@@ -298,20 +298,3 @@ _FINDINGS = (
     )
     .order_by(_findings.c.policy_id)
 )
-
-
-def _finding(said: Mapping[str, Any]) -> Finding:
-    return Finding(
-        policy=said["policy"],
-        version=said["version"],
-        outcome=Outcome(said["outcome"]),
-        enforcement=Enforcement(said["enforcement"]),
-        severity=Severity(said["severity"]),
-        summary=said["summary"],
-        detail=said["detail"],
-        next_step=said["next_step"],
-        topic=said["topic"],
-        facts=said["facts"],
-        missing=tuple(said["missing"]),
-        evidence=said["evidence"],
-    )

@@ -133,7 +133,8 @@ def read(session: Session, decision_id: str, *, by: Principal) -> StoredDecision
         StoredFinding(
             policy=found.policy_id,
             enforcement=Enforcement(found.enforcement),
-            said=documents.decode_shown(found.document),
+            # Decisions from before there were snoozes do not speak of them.
+            said={"snoozed_until": None, **documents.decode_shown(found.document)},
             override=overrides.get(found.policy_id),
             exceptions=tuple(requests.get(found.policy_id, ())),
         )

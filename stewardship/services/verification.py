@@ -1,16 +1,17 @@
 """Whether anybody has altered the record: walks an organisation's chain, and what it bears witness to.
 
 First every entry is checked against the one before it: the first bad one is named. Then every decision,
-override, exception and countersignature is compared with the entry that was written together with it, and
-rows that no entry speaks of are named too. What this cannot show is a tail that was cut off whole, entries
-and rows alike.
+override, exception, countersignature, snooze and report about a card is compared with the entry that was
+written together with it, and rows that no entry speaks of are named too. What this cannot show is a tail
+that was cut off whole, entries and rows alike.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -27,6 +28,9 @@ _findings: Any = tables.Finding.__table__
 _overrides: Any = tables.Override.__table__
 _requests: Any = tables.ExceptionRequest.__table__
 _signatures: Any = tables.Countersignature.__table__
+_snoozes: Any = tables.Snooze.__table__
+_ends: Any = tables.SnoozeEnd.__table__
+_feedback: Any = tables.CardFeedback.__table__
 
 #: Entries read from the database at a time.
 _PORTION = 1000
@@ -59,6 +63,9 @@ class _Witnessed:
     overrides: set[tuple[str, str]] = field(default_factory=set)
     requests: dict[str, str] = field(default_factory=dict)
     signatures: set[tuple[str, str]] = field(default_factory=set)
+    snoozes: set[str] = field(default_factory=set)
+    ends: set[str] = field(default_factory=set)
+    feedback: set[tuple[str, datetime]] = field(default_factory=set)
 
 
 def verify(session: Session, *, organisation_id: str) -> Verified:
@@ -111,7 +118,7 @@ def _record_fault(session: Session, entry: Row[Any], witnessed: _Witnessed) -> F
     return Fault(entry.seq, "record", wrong) if wrong else None
 
 
-def _row(session: Session, table: Any, organisation_id: str, **mine: str) -> Row[Any] | None:
+def _row(session: Session, table: Any, organisation_id: str, **mine: Any) -> Row[Any] | None:
     asked = select(table).where(
         table.c.organisation_id == organisation_id, *(table.c[name] == value for name, value in mine.items())
     )
@@ -177,6 +184,42 @@ def _signed(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: 
     return None
 
 
+def _snoozed(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    name = detail["snooze"]
+    seen.snoozes.add(name)
+    row = _row(session, _snoozes, entry.organisation_id, id=name)
+    if row is None:
+        return f"snooze {name} was made by {entry.by_user}; that is gone"
+    same = (row.decision_id, row.policy_id) == (entry.subject, detail["policy"])
+    same = same and all(getattr(row, part) == detail[part] for part in ("reason", "drug", "enforcement"))
+    if not (same and row.until.isoformat() == detail["until"] and _same_author(row, entry)):
+        return f"snooze {name} is not what {entry.by_user} made"
+    return None
+
+
+def _ended(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    name = detail["snooze"]
+    seen.ends.add(name)
+    row = _row(session, _ends, entry.organisation_id, snooze_id=name)
+    if row is None or not _same_author(row, entry):
+        return f"snooze {name} was ended by {entry.by_user}; that is gone, or not what was written"
+    return None
+
+
+def _reported(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    card, moment = entry.subject, datetime.fromisoformat(detail["reported_for"])
+    seen.feedback.add((card, moment))
+    row = _row(session, _feedback, entry.organisation_id, card_id=card, at=moment)
+    if row is None:
+        return f"a report about card {card} is gone"
+    same = (row.outcome, row.reason_code) == (detail["outcome"], detail["reason"])
+    same = same and documents.decode_shown(row.accepted) == detail["accepted"]
+    same = same and (row.by_user, row.received_at) == (entry.by_user, entry.at)
+    if not (same and audit.fits(session, detail["comment"], row.comment)):
+        return f"a report about card {card} is not what {entry.by_user} reported"
+    return None
+
+
 def _named(row: Row[Any]) -> dict[str, Any]:
     """A row's values by the names of their columns."""
     return {str(name): value for name, value in zip(row._fields, row, strict=True)}
@@ -193,6 +236,9 @@ _WITNESSES: dict[str, _Witness] = {
     "finding.overridden": _overridden,
     "exception.requested": _requested,
     "exception.countersigned": _signed,
+    "finding.snoozed": _snoozed,
+    "snooze.ended": _ended,
+    "card.feedback": _reported,
 }
 
 
@@ -203,15 +249,23 @@ def _extra(session: Session, organisation_id: str, seen: _Witnessed) -> Fault | 
         asked = select(*(table.c[name] for name in columns)).where(table.c.organisation_id == organisation_id)
         return iter(session.connection().execute(asked))
 
-    for (decision,) in rows(_decisions, "id"):
-        if decision not in seen.decisions:
-            return Fault(None, "extra", f"decision {decision} is in no entry")
-    for decision, policy in rows(_overrides, "decision_id", "policy_id"):
-        if (decision, policy) not in seen.overrides:
-            return Fault(None, "extra", f"the override of {policy} of decision {decision} is in no entry")
-    for exception, person in rows(_signatures, "exception_id", "by_user"):
-        if (exception, person) not in seen.signatures:
-            return Fault(None, "extra", f"the signature of {person} on exception {exception} is in no entry")
+    kinds: tuple[tuple[Any, tuple[str, ...], Collection[Any], str], ...] = (
+        (_decisions, ("id",), seen.decisions, "decision {0}"),
+        (_overrides, ("decision_id", "policy_id"), seen.overrides, "the override of {1} of decision {0}"),
+        (
+            _signatures,
+            ("exception_id", "by_user"),
+            seen.signatures,
+            "the signature of {1} on exception {0}",
+        ),
+        (_snoozes, ("id",), seen.snoozes, "snooze {0}"),
+        (_ends, ("snooze_id",), seen.ends, "the end of snooze {0}"),
+        (_feedback, ("card_id", "at"), seen.feedback, "a report about card {0}"),
+    )
+    for table, columns, spoken_of, words in kinds:
+        for row in rows(table, *columns):
+            if (tuple(row) if len(columns) > 1 else row[0]) not in spoken_of:
+                return Fault(None, "extra", f"{words.format(*row)} is in no entry")
     for exception, status in rows(_requests, "id", "status"):
         if seen.requests.get(exception) != status:
             said = seen.requests.get(exception, "nothing")

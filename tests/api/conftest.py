@@ -153,6 +153,17 @@ def nobody(app: Flask) -> Caller:
     return Caller(app, None)
 
 
+def known(**more: Any) -> dict[str, Any]:
+    """A history in which the monitoring program was looked at and a treatment without opioids was tried."""
+    return {
+        "procedures": [
+            {"code": {"system": "snomed-ct", "code": code}, "on": "2026-11-20"}
+            for code in ("461621000124108", "91251008")
+        ],
+        **more,
+    }
+
+
 def a_case(*, days: Any = 3, patient: str | None = None, history: Any = ..., **order: Any) -> dict[str, Any]:
     """Three days of oxycodone 5 mg for acute pain, for a patient nobody knows yet, with a known history."""
     case: dict[str, Any] = {

@@ -21,7 +21,7 @@ from stewardship.db import Sessions, transaction
 from stewardship.declarations import Library
 from stewardship.domain.people import Principal, Role
 from stewardship.services import tokens
-from tests.api.conftest import ELSEWHERE, HERE, SETTINGS, Caller, Clock, a_case, a_token, json
+from tests.api.conftest import ELSEWHERE, HERE, SETTINGS, Caller, Clock, a_case, a_token, json, known
 from tests.builders import NOW
 
 MISSING = "0198f00dcafe" + "0" * 20
@@ -52,6 +52,7 @@ def bodies() -> dict[str, Any]:
         "override": {"reason": "other"},
         "exception": {"reason": "because"},
         "countersignatures": {"approve": True},
+        "snooze": {"reason": "reviewed", "until": "2026-12-01"},
     }
 
 
@@ -189,7 +190,15 @@ def ours(caller: Callable[..., Caller]) -> dict[str, str]:
     where = f"/api/v1/decisions/{decided['id']}/findings/short-course/exception"
     reason = stopped["override_reasons"][0]["code"]
     asked = json(prescriber.post(where, {"reason": reason, "note": "note"}))
-    return {"decision_id": decided["id"], "policy_id": stopped["policy"], "exception_id": asked["id"]}
+    (late,) = [f for f in decided["findings"] if f["policy"] == "pdmp-check"]
+    rest = {"reason": late["override_reasons"][0]["code"], "until": "2026-12-01"}
+    rests = json(prescriber.post(f"/api/v1/decisions/{decided['id']}/findings/pdmp-check/snooze", rest))
+    return {
+        "decision_id": decided["id"],
+        "policy_id": stopped["policy"],
+        "exception_id": asked["id"],
+        "snooze_id": rests["id"],
+    }
 
 
 #: Ids that belong to nobody: policies and drugs are the same for all.
@@ -223,7 +232,7 @@ def test_our_own_things_are_there(app: Flask, caller: Callable[..., Caller], our
 
 
 def test_the_same_patient_id_elsewhere_is_another_patient(caller: Callable[..., Caller]) -> None:
-    case = a_case(days=7, quantity=28, patient="p-in-both")
+    case = a_case(days=7, quantity=28, patient="p-in-both", history=known())
     for _ in range(2):
         here = json(caller(Role.PRESCRIBER).post("/api/v1/orders", case))
     there = json(caller(Role.PRESCRIBER, ELSEWHERE).post("/api/v1/orders", case))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stewardship.domain.people import Role
-from tests.api.conftest import Caller, a_case, json
+from tests.api.conftest import Caller, a_case, json, known
 
 SCREEN, SUBMIT = "/api/v1/orders/screen", "/api/v1/orders"
 
@@ -67,7 +67,7 @@ def test_submitting_keeps_the_decision(prescriber: Caller, caller: Callable[...,
 
 
 def test_a_submitted_order_counts_in_the_next_chart(prescriber: Caller) -> None:
-    case = a_case(days=5, quantity=20)
+    case = a_case(days=5, quantity=20, history=known())
     submitted(prescriber, case)
     second = json(prescriber.post(SCREEN, case))
     assert finding(second, "short-course")["outcome"] == "breach"
@@ -244,7 +244,7 @@ def test_an_exception_can_be_declined(caller: Callable[..., Caller], prescriber:
 def test_an_approved_order_counts_in_the_next_chart(
     caller: Callable[..., Caller], prescriber: Caller
 ) -> None:
-    case = too_long()
+    case = too_long(history=known())
     decision = submitted(prescriber, case)
     before = json(prescriber.post(SCREEN, case))
     asked = asked_for(prescriber, decision, "short-course")

@@ -33,6 +33,12 @@ def peopled(database: Sessions) -> Sessions:
             | {"version": 1, "outcome": "breach", "enforcement": "hard-stop", "severity": "info"}
             | {"document": "{}"},
         ),
+        (
+            tables.Finding,
+            one
+            | {"policy_id": "other-policy", "version": 1, "outcome": "breach", "enforcement": "soft-stop"}
+            | {"severity": "info", "document": "{}"},
+        ),
         (tables.Override, one | by | {"reason": "benefit", "comment": "", "at": NOW}),
         (
             tables.ExceptionRequest,

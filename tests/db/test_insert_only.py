@@ -16,10 +16,12 @@ def count(session, table):
 @pytest.mark.parametrize("table", tables.INSERT_ONLY)
 @pytest.mark.parametrize("change", ["UPDATE {} SET organisation_id = organisation_id", "DELETE FROM {}"])
 def test_rows_are_neither_changed_nor_removed(peopled, table, change):
+    with transaction(peopled, write=False) as session:
+        before = count(session, table)
     with pytest.raises(DBAPIError, match="insert-only"), transaction(peopled) as session:
         session.execute(text(change.format(table)))
     with transaction(peopled, write=False) as session:
-        assert count(session, table) == 1
+        assert count(session, table) == before > 0
 
 
 @pytest.mark.parametrize("table", tables.INSERT_ONLY)

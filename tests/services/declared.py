@@ -98,6 +98,7 @@ class Declared:
     policies: Sequence[Policy] = ()
     catalogue: KnowsOne = field(default_factory=KnowsOne)
     code_sets: CodeSets = field(default_factory=lambda: CodeSets({}, {}))
+    snooze_days: int = 90
 
     def in_force(self, on: date) -> tuple[Policy, ...]:
         """All of them."""

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from stewardship.db import AuditKeys, connect, tables, transaction
 from stewardship.domain.errors import Unavailable
 from stewardship.domain.policy import Breach, Enforcement
-from stewardship.services import audit, decisions, orders, verification
-from tests.builders import NOW, a_chart, an_order
+from stewardship.services import audit, decisions, feedback, orders, snoozes, verification
+from tests.builders import NOW, TODAY, a_chart, an_order
 from tests.postgres import AUDIT_KEYS
 from tests.services.declared import (
     ELSEWHERE,
@@ -210,3 +210,67 @@ def test_free_text_is_in_the_chain_only_as_a_keyed_hash(clinic):
         )
         entries = session.execute(text("SELECT detail FROM audit_events")).scalars().all()
     assert not any("ZZQCANARY" in entry for entry in entries)
+
+
+# --- snoozes and feedback -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def resting(busy):
+    """Beside all that: a finding snoozed and the snooze ended, a card shown and reported about."""
+    with transaction(busy) as session:
+        two = orders.submit(
+            session, Declared([SOFT]), an_order(id="order-2"), a_chart(), by=PRESCRIBER, now=NOW
+        ).decision_id
+        until = TODAY + timedelta(days=9)
+        made = snoozes.snooze(
+            session, Declared(), two, "soft", reason="benefit", until=until, by=PRESCRIBER, now=NOW
+        )
+        snoozes.end(session, made.id, by=PRESCRIBER, now=NOW)
+        shown = feedback.ShownCard("c-1", two, ("soft",), "soft-stop")
+        feedback.cards_shown(session, [shown], by=PRESCRIBER, now=NOW)
+        report = feedback.Report("c-1", feedback.CardOutcome.OVERRIDDEN, comment="a", at=NOW)
+        feedback.give(session, service="s", reports=[report], by=PRESCRIBER, now=NOW)
+    return busy
+
+
+def test_a_record_with_snoozes_and_feedback_is_whole(resting):
+    found = verify(resting)
+    assert (found.entries, found.fault) == (10, None)
+
+
+@pytest.mark.parametrize(
+    ("statement", "seq", "words"),
+    [
+        ("UPDATE snoozes SET reason = 'other'", 8, "is not what"),
+        ("UPDATE snoozes SET until = '2027-11-21'", 8, "is not what"),
+        ("UPDATE snoozes SET drug = ''", 8, "is not what"),
+        ("UPDATE snoozes SET by_user = 'u-other'", 8, "is not what"),
+        ("UPDATE snooze_ends SET by_user = 'u-other'", 9, "not what was written"),
+        ("DELETE FROM snooze_ends", 9, "that is gone"),
+        ("UPDATE card_feedback SET outcome = 'accepted'", 10, "is not what"),
+        ("UPDATE card_feedback SET comment = 'b'", 10, "is not what"),
+        ("UPDATE card_feedback SET by_user = 'u-other'", 10, "is not what"),
+        ("DELETE FROM card_feedback", 10, "is gone"),
+    ],
+)
+def test_an_altered_snooze_or_report_is_found(resting, statement, seq, words):
+    unguarded(resting, statement)
+    fault = verify(resting).fault
+    assert (fault.seq, fault.kind) == (seq, "record")
+    assert words in fault.what
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("finding.snoozed", "is in no entry"),
+        ("snooze.ended", "the end of snooze"),
+        ("card.feedback", "a report about card c-1"),
+    ],
+)
+def test_a_row_that_no_entry_speaks_of_is_found(resting, monkeypatch, action, words):
+    monkeypatch.delitem(verification._WITNESSES, action)
+    fault = verify(resting).fault
+    assert (fault.seq, fault.kind) == (None, "extra")
+    assert words in fault.what
