@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 
 Processor = Callable[[Any], Any] | None
 
+#: Rows that one statement inserts; SQLite takes some ten thousand values in one.
+_ROWS = 200
+
 
 @dataclass(slots=True)
 class _Compiled:
@@ -74,13 +77,20 @@ class Prepared:
         return found[0] if found else None
 
     def run(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run an insert for each of the rows."""
+        """Insert the rows."""
         compiled, cursor = self._ready(session)
+        values = [compiled.values(row) for row in rows]
         try:
-            if len(rows) == 1:
-                cursor.execute(compiled.sql, compiled.values(rows[0]))
+            if len(values) == 1:
+                cursor.execute(compiled.sql, values[0])
+            elif compiled.numbered:
+                # One statement: what the table's checks need is set up once, not again for every row.
+                _, _, places = compiled.sql.rpartition("VALUES ")
+                for some in (values[n : n + _ROWS] for n in range(0, len(values), _ROWS)):
+                    sql = compiled.sql + f", {places}" * (len(some) - 1)
+                    cursor.execute(sql, [value for row in some for value in row])
             else:
-                cursor.executemany(compiled.sql, [compiled.values(row) for row in rows])
+                cursor.executemany(compiled.sql, values)
         finally:
             cursor.close()
 
