@@ -1,33 +1,25 @@
-"""Findings -> cards, and the answer around them.
+"""Problems -> cards, and the answer around them.
 
-One card for each breach, the loudest first. All findings that could not be made because the same fact is
-missing are one card, whose source is the loudest of their policies. Every finding, shown or not, is in
-the answer's extension. A check that could not be made is a card too: no card means that everything was
-checked and nothing found, and nothing else may look like it.
+One card a problem, the loudest first, at most five; the last of them says how many more there are. Every
+finding and every problem, shown or not, is in the answer's extension. A check that could not be made is a
+card too: no card means that everything was checked and nothing found, and nothing else may look like it.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stewardship.cds_hooks.wording import clip, markdown, paragraphs, plain, summary
+from stewardship.cds_hooks import suggestions
+from stewardship.cds_hooks.telling import Spoken, detail_of, summary_of
+from stewardship.cds_hooks.wording import clip, markdown, plain, summary
 from stewardship.declarations import Library
-from stewardship.domain.orders import Order
-from stewardship.domain.policy import (
-    UNTOLD,
-    Disposition,
-    Enforcement,
-    Finding,
-    Force,
-    Outcome,
-    Policy,
-    Severity,
-    in_words,
-)
+from stewardship.domain.policy import Disposition, Enforcement, Finding, Policy, Severity
+from stewardship.domain.problems import Problem, problems, rank
 from stewardship.services.answers import finding_json
+from stewardship.services.feedback import ShownCard
 from stewardship.services.orders import Checked
 
 #: The code system of card topics: ids of policies, and ``NOT_CHECKED``.
@@ -36,78 +28,195 @@ TOPICS = "https://opioid-stewardship.example/CodeSystem/policy"
 REASONS = "https://opioid-stewardship.example/CodeSystem/override-reason"
 NOT_CHECKED = "not-checked"
 DECISIONS = "/api/v1/decisions"
+#: Cards that a prescriber is shown without asking for more.
+MOST_CARDS = 5
 
 #: Random, and the same whenever the same card is made of the same decision.
 _CARD_IDS = uuid.UUID("6f1f9d0c-4a53-4b86-9a3e-6c3d1f0f7a52")
-
-_LOUDNESS = {
-    Enforcement.HARD_STOP: 3,
-    Enforcement.SOFT_STOP: 2,
-    Enforcement.INFORM: 1,
-    Enforcement.SILENT: 0,
-}
-_SEVERITY = {Severity.CRITICAL: 2, Severity.WARNING: 1, Severity.INFO: 0}
-_FORCE = {Force.LAW: "law", Force.INSTITUTION: "institution policy", Force.GUIDELINE: "guideline, not law"}
-_STANDS = {
-    Enforcement.HARD_STOP: "Not to be signed as it is.",
-    Enforcement.SOFT_STOP: "Sign with a reason, or change the order.",
-}
 
 Card = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """A finding that speaks, with its policy and the order that it is about."""
+class Told:
+    """A problem of one checked order, and the id of its card; ``None`` when it has none, for others are
+    louder."""
 
-    finding: Finding
-    policy: Policy
+    problem: Problem
     checked: Checked
-
-    @property
-    def rank(self) -> tuple[int, int, str]:
-        finding = self.finding
-        return (-_LOUDNESS[finding.enforcement], -_SEVERITY[finding.severity], finding.policy)
+    card: str | None
 
 
-def answer(checked: Sequence[Checked], library: Library, *, before: Iterable[Card] = ()) -> dict[str, Any]:
-    """The response: cards, and in its extension the decisions with all their findings.
+def plan(checked: Iterable[Checked], *, before: Sequence[Card] = ()) -> tuple[Told, ...]:
+    """The problems of all orders, the loudest first, and which of them get a card. ``before`` are cards
+    about what could not be judged at all, which come first and count."""
+    found = [(problem, one) for one in checked for problem in problems(one.decision.findings)]
+    found.sort(key=lambda pair: rank(pair[0].lead))
+    room = MOST_CARDS - len(before)
+    return tuple(
+        Told(problem, one, _card_id(problem, one) if place < room else None)
+        for place, (problem, one) in enumerate(found)
+    )
 
-    ``before`` are cards about what could not be judged at all.
+
+def _card_id(problem: Problem, checked: Checked) -> str:
+    about = checked.decision_id or checked.decision.order_id or ""
+    return str(uuid.uuid5(_CARD_IDS, f"{about}/{problem.topic}"))
+
+
+def shown(told: Iterable[Told], *, before: Iterable[Card] = ()) -> list[ShownCard]:
+    """What is kept about the cards that go out."""
+    notices = [
+        ShownCard(card["uuid"], None, (), Enforcement.INFORM.value, card["source"]["topic"]["display"])
+        for card in before
+    ]
+    return notices + [
+        ShownCard(
+            one.card,
+            one.checked.decision_id,
+            tuple(finding.policy for finding in one.problem.findings),
+            one.problem.lead.enforcement.value,
+            one.problem.topic,
+        )
+        for one in told
+        if one.card is not None
+    ]
+
+
+def answer(
+    checked: Sequence[Checked],
+    told: Sequence[Told],
+    library: Library,
+    *,
+    before: Iterable[Card] = (),
+    drafts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The response: cards, and in its extension the decisions with all their findings and problems.
+
+    ``drafts`` are the orders' resources as they came, by id, for suggestions that change one.
     """
-    shown: list[_Shown] = []
-    findings: list[dict[str, Any]] = []
-    for one in checked:
-        for finding in one.decision.findings:
-            policy = library.policy(finding.policy, finding.version)
-            if policy is None:
-                raise LookupError(f"no policy {finding.policy} version {finding.version}")
-            findings.append({**finding_json(finding, policy), "order": one.decision.order_id})
-            if finding.enforcement is not Enforcement.SILENT:
-                shown.append(_Shown(finding, policy, one))
     several = len(checked) > 1
-    cards = [_group_card(group, several=several) for group in _grouped(shown)]
+    carded = [one for one in told if one.card is not None]
+    withheld = told[len(carded) :]
+    made = [
+        _card(
+            one,
+            library,
+            several=several,
+            draft=(drafts or {}).get(one.checked.decision.order_id or ""),
+            withheld=withheld if one is carded[-1] else (),
+        )
+        for one in carded
+    ]
     dispositions = [one.decision.disposition for one in checked] or [Disposition.CLEAR]
-    addresses = [f"{DECISIONS}/{one.decision_id}" for one in checked if one.decision_id is not None]
+    addresses = [address for one in checked if (address := _address(one)) is not None]
     return _response(
-        [*before, *cards],
+        [*before, *made],
         decision=addresses[0] if addresses else None,
         decisions=addresses,
         disposition=max(dispositions, key=list(Disposition).index).value,
-        findings=findings,
+        problems=[_problem_json(one) for one in told],
+        findings=[
+            {**finding_json(finding, _policy(finding, library)), "order": one.decision.order_id}
+            for one in checked
+            for finding in one.decision.findings
+        ],
     )
+
+
+def _address(checked: Checked) -> str | None:
+    return None if checked.decision_id is None else f"{DECISIONS}/{checked.decision_id}"
+
+
+def _problem_json(told: Told) -> dict[str, Any]:
+    return {
+        "topic": told.problem.topic,
+        "lead": told.problem.lead.policy,
+        "policies": [finding.policy for finding in told.problem.findings],
+        "order": told.checked.decision.order_id,
+        "decision": _address(told.checked),
+        "card": told.card,
+    }
+
+
+def _policy(finding: Finding, library: Library) -> Policy:
+    policy = library.policy(finding.policy, finding.version)
+    if policy is None:
+        raise LookupError(f"no policy {finding.policy} version {finding.version}")
+    return policy
+
+
+# --- one card ---------------------------------------------------------------------------------------
+
+
+def _card(
+    told: Told,
+    library: Library,
+    *,
+    several: bool,
+    draft: Mapping[str, Any] | None,
+    withheld: Sequence[Told],
+) -> Card:
+    spoken = _spoken(told, library)
+    more = [_spoken(one, library) for one in withheld]
+    order = told.checked.order
+    lead = spoken[0]
+    card: Card = {
+        "uuid": told.card,
+        "summary": summary(summary_of(spoken, order)),
+        "detail": detail_of(spoken, order, several=several, withheld=more),
+        "indicator": _indicator(lead.finding),
+        "source": {
+            "label": clip(plain(f"{lead.policy.source.title} ({lead.policy.source.date.year})"), 200),
+            "url": lead.policy.source.url,
+            "topic": {"system": TOPICS, "code": lead.policy.id, "display": lead.policy.title},
+        },
+    }
+    offered = suggestions.of_card(told.card or "", spoken, told.checked, library, draft=draft)
+    if offered:
+        card |= offered
+    reasons = _reasons(one.policy for one in spoken)
+    if reasons:
+        card["overrideReasons"] = reasons
+    return card
+
+
+def _spoken(told: Told, library: Library) -> list[Spoken]:
+    return [Spoken(finding, _policy(finding, library)) for finding in told.problem.findings]
+
+
+def _reasons(policies: Iterable[Policy]) -> list[dict[str, str]]:
+    """The coded reasons of the leading policy, then those of the others; each code once."""
+    found: dict[str, dict[str, str]] = {}
+    for policy in policies:
+        for reason in policy.overrides:
+            said = {"code": reason.code, "system": REASONS, "display": reason.display}
+            found.setdefault(reason.code, said)
+    return list(found.values())
+
+
+def _indicator(finding: Finding) -> str:
+    """How loud: as the policy says, but red is for what may not or should not be signed as it is."""
+    if finding.severity is Severity.CRITICAL and finding.enforcement is Enforcement.INFORM:
+        return Severity.WARNING.value
+    return finding.severity.value
+
+
+# --- what was not judged ----------------------------------------------------------------------------
 
 
 def not_made(code: str, words: str) -> dict[str, Any]:
     """The response when nothing was judged: one critical card that says so."""
     card = _notice(code, words, indicator="critical")
-    return _response([card], decision=None, decisions=[], disposition=NOT_CHECKED, findings=[], code=code)
+    return _response(
+        [card], decision=None, decisions=[], disposition=NOT_CHECKED, problems=[], findings=[], code=code
+    )
 
 
 def unread_draft(kind: str) -> Card:
     """A draft in a form that is not read; ``kind`` is its resource type."""
     words = f"{kind} is not read by this service: this order was NOT checked. Check it by hand."
-    return _notice("draft-not-read", words, indicator="warning")
+    return _notice("draft-not-read", words, indicator="warning", detail=words)
 
 
 def unread_parts(paths: Sequence[str]) -> Card:
@@ -133,104 +242,3 @@ def _notice(code: str, words: str, *, indicator: str, detail: str = "") -> Card:
     if detail:
         card["detail"] = markdown(detail)
     return card
-
-
-# --- which findings share a card --------------------------------------------------------------------
-
-
-def _grouped(shown: Iterable[_Shown]) -> list[list[_Shown]]:
-    """Breaches one by one; findings of one order that lack the same fact together. Loudest first."""
-    groups: dict[tuple[object, ...], list[_Shown]] = {}
-    for one in sorted(shown, key=lambda s: s.rank):
-        finding = one.finding
-        key: tuple[object, ...] = (id(one.checked), finding.policy)
-        if finding.outcome is Outcome.CANNOT_TELL and finding.missing:
-            key = (id(one.checked), "lacks", finding.missing[0])
-        groups.setdefault(key, []).append(one)
-    return sorted(groups.values(), key=lambda group: group[0].rank)
-
-
-def _group_card(group: list[_Shown], *, several: bool) -> Card:
-    loudest = group[0]
-    finding, policy, order = loudest.finding, loudest.policy, loudest.checked.order
-    words = _summary(group, order)
-    detail = [markdown(finding.detail)]
-    if len(group) > 1:
-        titles = ", ".join(one.policy.title for one in group)
-        detail = [markdown(f"{len(group)} policies could not be checked: {titles}.")]
-    detail += _what_was_not_sent(finding)
-    if several and order is not None:
-        detail.insert(0, f"Order: {markdown(_name(order))}.")
-    if finding.next_step:
-        detail.append(f"**Next:** {markdown(finding.next_step)}")
-    detail.append(_footer(loudest))
-    about = loudest.checked.decision_id or loudest.checked.decision.order_id or ""
-    card: Card = {
-        "uuid": str(uuid.uuid5(_CARD_IDS, f"{about}/{finding.policy}/{finding.missing}")),
-        "summary": summary(words),
-        "detail": paragraphs(*detail),
-        "indicator": _indicator(finding),
-        "source": {
-            "label": clip(plain(f"{policy.source.title} ({policy.source.date.year})"), 200),
-            "url": policy.source.url,
-            "topic": {"system": TOPICS, "code": policy.id, "display": policy.title},
-        },
-    }
-    if policy.overrides:
-        card["overrideReasons"] = [
-            {"code": reason.code, "system": REASONS, "display": reason.display} for reason in policy.overrides
-        ]
-    return card
-
-
-def _summary(group: list[_Shown], order: Order | None) -> str:
-    finding = group[0].finding
-    if finding.missing[:1] == ("order.drug",) and order is not None:
-        # Only a code that is in the catalogue says which drug it is; the name as written is shown.
-        name = clip(plain(order.medication.label), 60)
-        return f"{name} not recognised: opioid dose and course NOT checked. Check by hand."
-    if len(group) > 1:
-        missing = finding.missing[0]
-        because, _ = UNTOLD.get(missing, (f"{missing} is not known", ""))
-        because = in_words(because, finding.facts)
-        titles = "; ".join(one.policy.title for one in group)
-        return f"{because[:1].upper()}{because[1:]}. NOT checked: {titles}"
-    return finding.summary
-
-
-def _what_was_not_sent(finding: Finding) -> list[str]:
-    """Why the history is not whole, where that is what a finding lacks."""
-    gaps = finding.facts.get("history_gaps")
-    if finding.outcome is not Outcome.CANNOT_TELL or not isinstance(gaps, tuple):
-        return []
-    said = [_GAPS.get(str(gap), "Something in the medication history could not be read.") for gap in gaps]
-    return [" ".join(dict.fromkeys(said))] if said else []
-
-
-_GAPS = {
-    "history-missing": "No medication history was sent.",
-    "history-error": "The medication history could not be fetched.",
-    "history-incomplete": "Only part of the medication history was sent.",
-    "history-unavailable": "The stored medication history cannot be reached.",
-    "supply-without-date": "An earlier prescription has no date.",
-    "order-unreadable": "Part of the order could not be read.",
-}
-
-
-def _indicator(finding: Finding) -> str:
-    """How loud: as the policy says, but red is for what may not or should not be signed as it is."""
-    if finding.severity is Severity.CRITICAL and finding.enforcement is Enforcement.INFORM:
-        return Severity.WARNING.value
-    return finding.severity.value
-
-
-def _name(order: Order) -> str:
-    return order.drug.name if order.drug is not None else order.medication.label
-
-
-def _footer(shown: _Shown) -> str:
-    policy = shown.policy
-    applied = _STANDS.get(shown.finding.enforcement, "For your information.")
-    named = f"Policy {policy.id} version {policy.version}, {_FORCE[policy.source.force]}."
-    reviewed = f"Source of {policy.source.date.isoformat()}, to be reviewed by {policy.review.review_by}."
-    return markdown(f"{applied} {named} {reviewed}")

@@ -10,42 +10,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from stewardship.auth import Permission, principal, public, requires
+from stewardship.auth import Permission, note_use, principal, public, requires
 from stewardship.bodies import json_body
 from stewardship.cds_hooks import cards
 from stewardship.cds_hooks.budget import TooLate, within
 from stewardship.cds_hooks.discovery import SERVICES
+from stewardship.cds_hooks.replies import clients_error, guard, json_reply, outcome
 from stewardship.declarations import Library
-from stewardship.domain.errors import (
-    Fault,
-    Forbidden,
-    InvalidInput,
-    MalformedInput,
-    NotFound,
-    PatientMismatch,
-    StewardshipError,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-)
+from stewardship.domain.errors import InvalidInput, NotFound, PatientMismatch, StewardshipError, Unavailable
 from stewardship.domain.people import Principal
 from stewardship.intake.cds_request import HookRequest, read_request
-from stewardship.intake.strict_json import dumps
 from stewardship.observability import log, report_fault, request_id, whereabouts
 from stewardship.runtime import runtime
-from stewardship.services import audit, orders
+from stewardship.services import audit, feedback, orders
 from stewardship.services.orders import Checked
 
 blueprint = Blueprint("cds_hooks", __name__)
+guard(blueprint)
 
 #: What a prescriber reads when a check was not made: what was not done, and what to do.
 _NOT_MADE = {
@@ -57,19 +48,13 @@ _NOT_MADE = {
     "unusable-id": "Opioid check could not be made: an id of the request cannot be used. "
     "Check by hand before signing.",
 }
-_STATUS = {
-    MalformedInput: (HTTPStatus.BAD_REQUEST, "structure"),
-    InvalidInput: (HTTPStatus.BAD_REQUEST, "invalid"),
-    TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-long"),
-    NotFound: (HTTPStatus.NOT_FOUND, "not-found"),
-}
 
 
 @blueprint.get("/cds-services")
 @public
 def discovery() -> Response:
     """The services that there are; nothing about anybody, so anybody may ask."""
-    return _json({"services": [service.as_json() for service in SERVICES.values()]})
+    return json_reply({"services": [service.as_json() for service in SERVICES.values()]})
 
 
 @blueprint.post("/cds-services/<service_id>")
@@ -96,8 +81,9 @@ def call(service_id: str) -> Response:
     except PatientMismatch as refusal:
         _note_refusal(call, refusal.code)
         return _not_made(refusal.code)
-    checked = () if asked.asks_for_nothing else _check(call, asked)
-    return _answer(call, cards.answer(checked, library, before=_before(asked)))
+    before = _before(asked)
+    checked, told = _check(call, asked, before)
+    return _answer(call, cards.answer(checked, told, library, before=before, drafts=asked.drafts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +98,31 @@ class _Call:
     library: Library
 
 
-def _check(call: _Call, asked: HookRequest) -> Sequence[Checked]:
-    def check(session: Session) -> Sequence[Checked]:
-        return orders.check(
-            session,
-            call.library,
-            asked.orders,
-            asked.chart,
-            channel=call.channel,
-            by=call.by,
-            now=call.now,
-        )
+def _check(
+    call: _Call, asked: HookRequest, before: Sequence[cards.Card]
+) -> tuple[Sequence[Checked], Sequence[cards.Told]]:
+    """Judge, and keep the decisions, which cards show them, and that the token was used."""
+    if asked.asks_for_nothing and not before:
+        return (), ()
+    # The transaction has a thread of its own, which must know whose request it works for.
+    here = copy_context()
+
+    def check(session: Session) -> tuple[Sequence[Checked], Sequence[cards.Told]]:
+        checked: Sequence[Checked] = ()
+        if not asked.asks_for_nothing:
+            checked = orders.check(
+                session,
+                call.library,
+                asked.orders,
+                asked.chart,
+                channel=call.channel,
+                by=call.by,
+                now=call.now,
+            )
+        told = cards.plan(checked, before=before)
+        feedback.cards_shown(session, cards.shown(told, before=before), by=call.by, now=call.now)
+        here.run(note_use, session)
+        return checked, told
 
     try:
         return within(call.deadline, runtime().sessions, check)
@@ -153,7 +153,7 @@ def _answer(call: _Call, body: dict[str, Any]) -> Response:
         findings=len(told["findings"]),
         **whereabouts(),
     )
-    return _json(body)
+    return json_reply(body)
 
 
 def _before(asked: HookRequest) -> list[cards.Card]:
@@ -168,23 +168,11 @@ def _before(asked: HookRequest) -> list[cards.Card]:
 # --- what goes wrong --------------------------------------------------------------------------------
 
 
-@blueprint.errorhandler(Unauthenticated)
-def _unknown_caller(_refusal: Unauthenticated) -> Response:
-    answer = Response(status=HTTPStatus.UNAUTHORIZED)
-    answer.headers["WWW-Authenticate"] = 'Bearer realm="stewardship"'
-    return answer
-
-
-@blueprint.errorhandler(Forbidden)
-def _not_admitted(_refusal: Forbidden) -> Response:
-    return Response(status=HTTPStatus.FORBIDDEN)
-
-
 @blueprint.errorhandler(StewardshipError)
 def _cause(cause: StewardshipError) -> Response:
-    for kind, (status, code) in _STATUS.items():
-        if isinstance(cause, kind):
-            return _outcome(status, code, cause.message, cause.faults)
+    answer = clients_error(cause)
+    if answer is not None:
+        return answer
     report_fault(cause)
     return _not_made("unavailable" if isinstance(cause, Unavailable) else "fault")
 
@@ -208,7 +196,7 @@ def _too_late(cause: TooLate) -> Response:
 @blueprint.errorhandler(HTTPException)
 def _http(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.BAD_REQUEST)
-    return _outcome(status, "not-supported", status.phrase, ())
+    return outcome(status, "not-supported", status.phrase)
 
 
 @blueprint.errorhandler(Exception)
@@ -219,48 +207,4 @@ def _fault(error: Exception) -> Response:
 
 def _not_made(code: str) -> Response:
     log.warning("not checked", code=code, **whereabouts())
-    return _json(cards.not_made(code, _NOT_MADE[code]))
-
-
-def _outcome(status: HTTPStatus, code: str, words: str, faults: tuple[Fault, ...]) -> Response:
-    """An OperationOutcome: one issue for each place that is wrong, with its path and no value."""
-    issues: list[dict[str, Any]] = [
-        {
-            "severity": "error",
-            "code": "required" if fault.code == "required" else "invalid",
-            "details": {"text": fault.message},
-            "expression": [_path(fault.pointer)],
-        }
-        for fault in faults
-    ] or [{"severity": "error", "code": code, "details": {"text": words}}]
-    return _json({"resourceType": "OperationOutcome", "issue": issues}, status=status)
-
-
-def _path(pointer: str) -> str:
-    """A JSON pointer as the path that an OperationOutcome asks for: ``context.draftOrders.entry[0]``."""
-    path = ""
-    for part in pointer.split("/")[1:]:
-        path += f"[{part}]" if part.isdigit() else f".{part}" if path else part
-    return path
-
-
-def _json(body: dict[str, Any], *, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(dumps(body), status=status.value, content_type="application/json")
-
-
-# --- browsers of other origins ------------------------------------------------------------------------
-
-
-@blueprint.after_request
-def _share(answer: Response) -> Response:
-    """Let browser clients of the origins that the operator allows read the answer, and nobody else's."""
-    origin = request.headers.get("Origin")
-    answer.vary.add("Origin")
-    if origin is None or origin not in runtime().settings.cds_allowed_origins:
-        return answer
-    answer.headers["Access-Control-Allow-Origin"] = origin
-    if request.method == "OPTIONS":
-        answer.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
-        answer.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
-        answer.headers["Access-Control-Max-Age"] = "600"
-    return answer
+    return json_reply(cards.not_made(code, _NOT_MADE[code]))

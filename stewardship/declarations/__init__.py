@@ -17,10 +17,12 @@ from stewardship.declarations.policies import (
     read_snooze_days,
     read_tolerances,
 )
+from stewardship.declarations.suggestions import read_suggestions
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.policy import ExemptionRule, Policy, in_force
+from stewardship.domain.suggestions import Offer
 from stewardship.domain.units import Units
 
 _DAYS_KEPT = 400
@@ -28,7 +30,8 @@ _DAYS_KEPT = 400
 
 @dataclass(frozen=True)
 class Library:
-    """Everything that is declared: drugs, codes, units, factor sets, exemptions, all policy versions."""
+    """Everything that is declared: drugs, codes, units, factor sets, exemptions, all policy versions, and
+    what may be suggested."""
 
     catalogue: Catalogue
     code_sets: CodeSets
@@ -38,6 +41,7 @@ class Library:
     policies: tuple[Policy, ...]
     #: For how many days a finding may be put to rest at the most.
     snooze_days: int
+    suggestions: tuple[Offer, ...] = ()
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
     _days: dict[date, tuple[Policy, ...]] = field(init=False, repr=False, compare=False)
@@ -79,4 +83,5 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         exemptions=exemptions,
         policies=read_policies(policies_dir or POLICIES, references),
         snooze_days=read_snooze_days(reference),
+        suggestions=read_suggestions(reference),
     )

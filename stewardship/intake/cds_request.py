@@ -22,7 +22,7 @@ them is no gap: a plan or a review that is not there is missed by the policy tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -62,13 +62,16 @@ _MEDICATION_TYPES = frozenset(MEDICATION_KEYS.values())
 @dataclass(frozen=True, slots=True)
 class HookRequest:
     """What a client asks. ``orders`` are all drafts, those not to be judged with ``selected`` false;
-    ``unread`` are types of draft that order a medicine in a form that is not read."""
+    ``unread`` are types of draft that order a medicine in a form that is not read. ``drafts`` are the
+    orders' resources as they came, by their ids, for a suggestion that changes one; without those that
+    have no id of their own, or share it."""
 
     hook: str
     patient_id: str
     orders: tuple[Order, ...]
     chart: Chart
     unread: tuple[str, ...] = ()
+    drafts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def asks_for_nothing(self) -> bool:
@@ -122,6 +125,7 @@ def read_request(
         _select(orders, context.get("selections")),
         replace(chart, gaps=(*faults, *_gaps(prefetch, brought), *chart.gaps)),
         unread=_unread(drafts),
+        drafts=_named(drafts),
     )
 
 
@@ -210,6 +214,12 @@ def _select(orders: tuple[Order, ...], selections: list[str] | None) -> tuple[Or
         return chosen
     elsewhere = any(s.startswith("MedicationRequest/") or "/" not in s for s in selections)
     return orders if elsewhere else chosen
+
+
+def _named(drafts: Resources) -> dict[str, Mapping[str, Any]]:
+    found = [resource for _, resource in drafts.of("MedicationRequest")]
+    ids = [resource.get("id") for resource in found]
+    return {r["id"]: r for r in found if type(r.get("id")) is str and ids.count(r["id"]) == 1}
 
 
 def _unread(drafts: Resources) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ brought. They differ in what is kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
@@ -38,13 +38,14 @@ class Library(charts.Meanings, answers.Policies, Protocol):
 
 @dataclass(frozen=True)
 class Checked:
-    """An order and what was decided about it. ``decision_id`` is ``None`` when nothing was stored,
-    ``order`` when only the chart was looked at."""
+    """An order and what was decided about it, on which ``chart``. ``decision_id`` is ``None`` when nothing
+    was stored, ``order`` when only the chart was looked at, ``chart`` when the answer is an earlier one."""
 
     decision_id: str | None
     order: Order | None
     patient_id: str
     decision: Decision
+    chart: Chart | None = field(default=None, repr=False)
 
 
 def screen(
@@ -60,7 +61,7 @@ def screen(
     _refuse_unfit(orders, brought)
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
     judged = _judge(session, library, known, orders, brought, by=by, now=now)
-    return [Checked(None, one.order, brought.patient.id, one.decision) for one in judged]
+    return [Checked(None, one.order, brought.patient.id, one.decision, one.chart) for one in judged]
 
 
 def check(
@@ -85,7 +86,7 @@ def check(
     patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
     ids = _keep(session, library, patient, judged, action="order.checked", channel=channel, by=by, now=now)
     return [
-        Checked(decision_id, one.order, brought.patient.id, one.decision)
+        Checked(decision_id, one.order, brought.patient.id, one.decision, one.chart)
         for decision_id, one in zip(ids, judged, strict=True)
     ]
 
@@ -127,7 +128,7 @@ def submit(
         session, library, patient, judged, action="order.submitted", channel=channel, by=by, now=now
     )
     session.connection().execute(insert(_orders), {**row, "decision_id": decision_id})
-    return Checked(decision_id, order, brought.patient.id, judged[0].decision)
+    return Checked(decision_id, order, brought.patient.id, judged[0].decision, judged[0].chart)
 
 
 # --- judging -------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tests.cds_hooks.requests import (
     a_new_patient,
     a_past,
     found,
-    nothing_before,
+    looked_after,
     topics,
 )
 from tests.intake.fhir import GONE, a_dispense, a_patient, bundle, other
@@ -50,7 +50,10 @@ def test_a_short_course_without_a_history_says_nothing(ehr, patient):
 
 def test_a_card_has_what_the_specification_asks_for(ehr, patient):
     (card,) = ehr.ask(signing(patient, length=10))["cards"]
-    assert set(card) == {"uuid", "summary", "detail", "indicator", "source", "overrideReasons"}
+    assert set(card) == {
+        "uuid", "summary", "detail", "indicator", "source", "overrideReasons", "suggestions",
+        "selectionBehavior",
+    }  # fmt: skip
     assert str(uuid.UUID(card["uuid"])) == card["uuid"]
     assert 0 < len(card["summary"]) < 140
     assert card["indicator"] == "critical"
@@ -68,32 +71,29 @@ def test_no_card_prints_a_target_or_commands_a_taper_or_gives_an_all_clear(ehr, 
     assert not [bad for bad in ("taper", "all clear", "safe to sign", "must ") if bad in words]
 
 
-def test_each_breach_is_a_card_the_loudest_first(ehr, patient):
-    dispense = {
-        **a_draft(patient, length=10)["dispenseRequest"],
-        "numberOfRepeatsAllowed": 2,
-    }
-    request = a_hook(
-        patient,
-        a_draft(patient, medicationCodeableConcept=OXYCODONE_ER, dispenseRequest=dispense),
-        prefetch={**nothing_before(patient), "medicationRequests": "?"},
-    )
-    answer = ehr.ask(request)
-    assert topics(answer)[:3] == ["no-long-acting", "schedule-ii-no-refills", "short-course"]
-    assert [card["indicator"] for card in answer["cards"]] == ["critical"] * 3 + ["warning"]
+def test_each_problem_is_a_card_the_loudest_first(ehr, patient):
+    answer = ehr.ask(signing(patient, length=10, dispenseRequest=two_refills(patient)))
+    assert topics(answer) == ["schedule-ii-no-refills", "short-course"]
+    assert [card["indicator"] for card in answer["cards"]] == ["critical"] * 2
     assert told(answer)["disposition"] == "blocked"
 
 
-def test_findings_that_lack_the_same_fact_are_one_card(ehr, patient):
-    request = {**signing(patient), "prefetch": {}}
-    answer = ehr.ask(request)
+def two_refills(patient: str) -> dict[str, Any]:
+    return {**a_draft(patient, length=10)["dispenseRequest"], "numberOfRepeatsAllowed": 2}
+
+
+def test_findings_that_lack_a_fact_are_one_card_whatever_policy_they_are_of(ehr, patient):
+    without_medicines = {"procedures": looked_after(patient)["procedures"]}
+    answer = ehr.ask({**signing(patient), "prefetch": without_medicines})
     lacking = [f["policy"] for f in told(answer)["findings"] if f["missing"] == ["history"]]
     assert len(lacking) > 1
     (card,) = answer["cards"]
-    assert "NOT checked" in card["summary"]
+    assert card["summary"].startswith("The medication history is not complete. NOT checked: ")
     assert "No medication history was sent." in card["detail"]
     assert card["indicator"] == "warning"
     assert told(answer)["disposition"] == "needs-reason"
+    (problem,) = told(answer)["problems"]
+    assert sorted(problem["policies"]) == sorted(lacking)
 
 
 def test_a_medicine_that_nobody_knows_is_one_warning_that_names_it(ehr, patient):
@@ -103,7 +103,9 @@ def test_a_medicine_that_nobody_knows_is_one_warning_that_names_it(ehr, patient)
         "Wonderdrug 5 MG Oral Tablet not recognised: opioid dose and course NOT checked"
     )
     assert card["indicator"] == "warning"
-    assert {f["outcome"] for f in told(answer)["findings"]} == {"cannot-tell"}
+    unasked = {f["policy"] for f in told(answer)["findings"] if f["outcome"] != "cannot-tell"}
+    # These two look at what the patient has, and this one has nothing.
+    assert unasked == {"naloxone-offer", "oud-treatment"}
 
 
 def test_free_text_alone_is_not_recognised(ehr, patient):
@@ -243,7 +245,8 @@ def test_a_history_that_is_not_whole_is_not_taken_for_none(ehr, patient, history
     ],
 )  # fmt: skip
 def test_a_history_that_is_said_to_be_empty_is_none(ehr, patient, history):
-    answer = ehr.ask({**signing(patient), "prefetch": history})
+    seen_to = {"done": looked_after(patient)["procedures"]}
+    answer = ehr.ask({**signing(patient), "prefetch": history | seen_to})
     assert missing(answer) == []
     assert answer["cards"] == []
 
@@ -344,5 +347,5 @@ def test_a_benzodiazepine_is_judged_by_its_own_policies_only(ehr, patient):
 
 
 def test_a_patient_who_is_said_twice_is_one(ehr, patient):
-    both = {"a": a_patient(id=patient), "b": a_patient(id=patient), **nothing_before(patient)}
+    both = {"a": a_patient(id=patient), "b": a_patient(id=patient), **looked_after(patient)}
     assert ehr.ask(a_hook(patient, prefetch=both))["cards"] == []

@@ -17,6 +17,10 @@ from stewardship.domain.drugs import Catalogue, Drug, Medication
 from stewardship.domain.units import Units
 from stewardship.intake.fhir_r4.elements import Faults, Json, codings, words
 
+#: The same record again counts once. One under the same id that is about somebody or something else is no
+#: twin, and must be seen.
+_TELLING = ("subject", "medicationCodeableConcept", "medicationReference")
+
 
 class Resources:
     """The resources of one request. ``of(type)`` gives them with the id by which they are known."""
@@ -56,8 +60,7 @@ class Resources:
         if own_id:
             name = f"{kind}/{own_id}"
             twin = self._known_as.setdefault(name, known)
-            # The same record again counts once; one about another subject is no twin, and must be seen.
-            if twin is not known and twin[1].get("subject") == resource.get("subject"):
+            if twin is not known and all(twin[1].get(e) == resource.get(e) for e in _TELLING):
                 return
         if full_url:
             self._known_as.setdefault(full_url, known)
