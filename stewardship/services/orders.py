@@ -45,7 +45,7 @@ class Checked:
     order: Order | None
     patient_id: str
     decision: Decision
-    chart: Chart | None = field(default=None, repr=False)
+    chart: Chart | None = field(default=None, repr=False, compare=False)
 
 
 def screen(
