@@ -125,6 +125,24 @@ def longest_days(*known: Decimal | None) -> int | None:
     return None if days is None else math.ceil(days)
 
 
+class Paid(StrEnum):
+    """How a dispensing was paid for, as far as it matters here."""
+
+    CASH = "cash"
+    INSURANCE = "insurance"  # any plan, public or private, that pays for the patient
+    UNKNOWN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Areas:
+    """The first three digits of the ZIP codes that a dispensing names; ``""`` when not stated. Three
+    digits tell an area, not an address."""
+
+    patient: str = ""
+    pharmacy: str = ""
+    prescriber: str = ""
+
+
 class SupplyKind(StrEnum):
     """Where a supply is known from; a dispensing is the strongest evidence."""
 
@@ -141,7 +159,9 @@ class Supply:
     ``status`` is ``active``, ``completed``, ``stopped`` or ``unknown`` (cancelled, entered-in-error and
     draft records are not supplies and are left out by the reader). ``prescription`` links a dispensing
     to the prescription it fills (the same text on both), ``fill`` is 0 for the first fill.
-    ``ended_on`` is when it was stopped, if a date is on record.
+    ``ended_on`` is when it was stopped, if a date is on record. Of a dispensing: ``partial`` is 0 when it
+    is whole, else which part of the fill it is, from 1; ``written_on`` is the prescription's date of
+    issue, ``prescribed`` the quantity that it orders.
     """
 
     id: str
@@ -164,3 +184,8 @@ class Supply:
     reasons: tuple[Coding, ...] = ()
     reason_sets: frozenset[str] = frozenset()
     treatment_type: str = ""
+    partial: int | None = None
+    written_on: date | None = None
+    prescribed: Quantity | None = None
+    paid: Paid = Paid.UNKNOWN
+    areas: Areas = field(default_factory=Areas)
