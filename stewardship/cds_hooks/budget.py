@@ -2,6 +2,10 @@
 
 A prescriber waits for the answer. When the time is over, the answer says that the check was not made, and
 what the thread may still finish is rolled back: a decision that nobody saw must not be on record as shown.
+
+A commit waits for the disk, and everybody else for the commit. Checks that wait at the same moment
+therefore share one transaction, and none is answered before it is committed. When one of them fails or is
+too late, all of it is rolled back and each is done again in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -9,8 +13,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -18,30 +23,105 @@ from stewardship.db import Sessions, transaction
 
 T = TypeVar("T")
 
-#: Checks at one time in one process, those that hang included; more wait, within their own time.
+#: Transactions at one time in one process, those that hang included; more wait, within their own time.
 _AT_ONCE = 16
 _WORKERS = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cds-check")
+#: Checks in one transaction: the first of them waits for the last.
+_TOGETHER = 8
 
 
 class TooLate(Exception):
     """The time for a check is over."""
 
 
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """One check: what is to be done, whether its time is over, and where its answer goes."""
+
+    sessions: Sessions
+    work: Callable[[Session], Any]
+    over: bool = False
+    answer: Future[Any] = field(default_factory=Future)
+
+
 def within(deadline: float, sessions: Sessions, work: Callable[[Session], T]) -> T:
-    """Do the work in one transaction, until the deadline (of ``time.monotonic``); after it ``TooLate``."""
-    over = threading.Event()
+    """Do the work in a transaction, until the deadline (of ``time.monotonic``); after it ``TooLate``.
 
-    def transact() -> T:
-        with transaction(sessions) as session:
-            done = work(session)
-            if over.is_set():
-                raise TooLate
-        return done
-
-    task = _WORKERS.submit(transact)
+    ``work`` may be called again after a rollback.
+    """
+    asked = _Asked(sessions, work)
+    _QUEUE.add(asked)
     try:
-        return task.result(timeout=max(0.0, deadline - time.monotonic()))
+        answer: T = asked.answer.result(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        over.set()
-        task.cancel()
+        asked.over = True
+        _QUEUE.pass_by(asked)
         raise TooLate from None
+    return answer
+
+
+class _Queue:
+    """Checks that wait, and the one thread that takes them, as many as there are, into a transaction."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[_Asked] = []
+        self._leader: object | None = None
+
+    def add(self, asked: _Asked) -> None:
+        """Have it done with what waits already, or at once when nothing does."""
+        with self._lock:
+            self._waiting.append(asked)
+            if self._leader is None:
+                self._lead()
+
+    def pass_by(self, late: _Asked) -> None:
+        """Leave behind a transaction that takes too long: what waits goes on without it."""
+        with self._lock:
+            if late in self._waiting:
+                self._waiting.remove(late)
+            self._leader = None
+            if self._waiting:
+                self._lead()
+
+    def _lead(self) -> None:
+        self._leader = leader = object()
+        _WORKERS.submit(self._work, leader)
+
+    def _work(self, leader: object) -> None:
+        while group := self._next(leader):
+            _transact(group)
+
+    def _next(self, leader: object) -> list[_Asked]:
+        """What goes into one transaction; nothing when there is nothing left, or another thread leads."""
+        with self._lock:
+            if self._leader is not leader:
+                return []
+            if not self._waiting:
+                self._leader = None
+                return []
+            sessions = self._waiting[0].sessions
+            group = [asked for asked in self._waiting if asked.sessions is sessions][:_TOGETHER]
+            self._waiting = [asked for asked in self._waiting if asked not in group]
+            return group
+
+
+_QUEUE = _Queue()
+
+
+def _transact(group: list[_Asked]) -> None:
+    try:
+        with transaction(group[0].sessions) as session:
+            made = [asked.work(session) for asked in group]
+            if any(asked.over for asked in group):
+                raise TooLate
+    except Exception as cause:  # noqa: BLE001 - whoever asked is told of it
+        if len(group) == 1:
+            group[0].answer.set_exception(cause)
+            return
+        for asked in group:
+            if not asked.over:
+                _transact([asked])
+        return
+    for asked, answer in zip(group, made, strict=True):
+        asked.answer.set_result(answer)
