@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from stewardship.declarations import Library
-from stewardship.demo.recipes import Course, Diagnosis, Kind, Lost, Range, Recipes
+from stewardship.demo.recipes import Course, Diagnosis, Kind, Lost, Product, Range, Recipes, Record
 from stewardship.domain.chart import (
     Chart,
     Condition,
@@ -27,6 +27,8 @@ from stewardship.domain.orders import Loss, Replacement, Setting, Supply, Supply
 _PRESCRIBERS = 14
 _PHARMACIES = 5
 _REVIEWS_KEPT = 4
+#: Odds over this are those of what most have.
+_MOST = 50
 
 
 @dataclass(frozen=True)
@@ -46,25 +48,39 @@ def make(recipes: Recipes, library: Library, *, now: datetime) -> Clinic:
     rng = random.Random(recipes.seed)  # noqa: S311 - to be repeatable is the point
     kinds = [kind for kind in recipes.kind for _ in range(kind.patients)]
     rng.shuffle(kinds)
-    charts, names = {}, {}
+    charts: dict[str, Chart] = {}
+    names: dict[str, str] = {}
     for number, kind in enumerate(kinds, 1):
         patient = f"demo-{number:04d}"
-        charts[patient] = _Writer(recipes, library, rng, patient, now).chart(kind)
+        typical = kind.id not in names.values()
+        charts[patient] = _Writer(recipes, library, rng, patient, now, typical=typical).chart(kind)
         names[patient] = kind.id
     return Clinic(charts, names)
 
 
 class _Writer:
-    """Writes one patient's chart; every draw comes from the clinic's one generator."""
+    """Writes one patient's chart; every draw comes from the clinic's one generator.
+
+    The first patient of each kind is its ``typical`` one: with what most of the kind have, and without
+    what most have not.
+    """
 
     def __init__(
-        self, recipes: Recipes, library: Library, rng: random.Random, patient: str, now: datetime
+        self,
+        recipes: Recipes,
+        library: Library,
+        rng: random.Random,
+        patient: str,
+        now: datetime,
+        *,
+        typical: bool,
     ) -> None:
         self.recipes = recipes
         self.library = library
         self.rng = rng
         self.patient = patient
         self.now = now
+        self.typical = typical
         self.today = now.date()
         self.prescriber = f"prescriber-{rng.randint(1, _PRESCRIBERS):02d}"
         self.pharmacy = f"pharmacy-{rng.randint(1, _PHARMACIES)}"
@@ -77,7 +93,16 @@ class _Writer:
         operated_on = operations[0].on if operations else None
         reviews = self.reviews(kind)
         reasons = conditions[0].codings if conditions else ()
-        supplies = [s for course in kind.course for s in self.course(course, reasons, operated_on)]
+        care = [self.recipes.care[name] for name in kind.care]
+        courses = [*kind.course, *(course for beside in care for course in beside.course)]
+        supplies = [
+            s
+            for course in courses
+            if self.has(course.odds)
+            for s in self.course(course, reasons, operated_on)
+        ]
+        wanted = [*kind.records, *(record for beside in care for record in beside.records)]
+        records = [r for record in wanted if self.has(record.odds) for r in self.records(record)]
         return Chart(
             patient=self.person(kind.ages),
             as_of=self.now,
@@ -85,8 +110,8 @@ class _Writer:
                 sorted(supplies, key=lambda s: (s.start_on or date.min, s.kind.value != "prescription", s.id))
             ),
             conditions=conditions,
-            observations=tuple(self.scores(kind, reviews)),
-            procedures=(*operations, *self.lookups(reviews)),
+            observations=(*self.scores(kind, reviews), *(r for r in records if isinstance(r, Observation))),
+            procedures=(*operations, *(r for r in records if isinstance(r, Procedure))),
             plans=self.plan(reviews),
             goals=self.goals(reviews),
             encounters=tuple(self.visits(kind, reviews)),
@@ -101,6 +126,11 @@ class _Writer:
     def ago(self, bounds: Range) -> date:
         """A day, so many days before today."""
         return self.today - timedelta(days=self.draw(bounds))
+
+    def has(self, odds: int) -> bool:
+        """Whether this patient is among the ``odds`` of a hundred."""
+        drawn = self.draw((1, 100)) <= odds
+        return odds > _MOST if self.typical else drawn
 
     def name(self, what: str) -> str:
         """The next id of this patient's records."""
@@ -121,12 +151,12 @@ class _Writer:
     def conditions(self, kind: Kind) -> Iterator[Condition]:
         """The diagnoses that this one has of those that the kind may have."""
         for recipe in kind.conditions:
-            if self.draw((1, 100)) <= recipe.odds:
+            if self.has(recipe.odds):
                 yield self.condition(recipe)
 
     def condition(self, recipe: Diagnosis) -> Condition:
         """One diagnosis, still active or over."""
-        coding = recipe.coding(self.rng.choice(recipe.any))
+        coding = self.recipes.diagnosed(self.rng.choice(recipe.any))
         began = self.ago(recipe.days_ago)
         over = began + timedelta(days=self.draw(recipe.lasting)) if recipe.lasting else None
         past = over is not None and over <= self.today
@@ -148,7 +178,20 @@ class _Writer:
             done_on = self.ago(kind.operations.days_ago)
             yield Procedure(self.name("procedure"), codings, self.sets(codings), done_on, status="completed")
 
-    # --- reviews: plan, function, monitoring program -----------------------------------------------
+    def records(self, recipe: Record) -> Iterator[Procedure | Observation]:
+        """What was done or measured beside the opioid, the latest first."""
+        finding = self.recipes.finding[self.rng.choice(recipe.any)]
+        result = self.recipes.finding[recipe.result].codings if recipe.result else ()
+        codings, sets = finding.codings, self.sets(finding.codings)
+        day = self.ago(recipe.days_ago)
+        for _ in range(self.draw(recipe.count)):
+            if finding.is_measured:
+                yield Observation(self.name("result"), codings, sets, day, coded=result, status="final")
+            else:
+                yield Procedure(self.name("procedure"), codings, sets, day, status="completed")
+            day -= timedelta(days=self.draw(recipe.every))
+
+    # --- reviews: plan and function ----------------------------------------------------------------
 
     def reviews(self, kind: Kind) -> list[date]:
         """The days on which plan and function were reviewed, the latest first."""
@@ -168,12 +211,6 @@ class _Writer:
             yield Observation(
                 self.name("score"), codings, self.sets(codings), day, mean, "{score}", status="final"
             )
-
-    def lookups(self, reviews: list[date]) -> Iterator[Procedure]:
-        """The monitoring program was read at each review."""
-        codings = self.recipes.finding["pdmp-review"].codings
-        for day in reviews:
-            yield Procedure(self.name("pdmp"), codings, self.sets(codings), day, status="completed")
 
     def plan(self, reviews: list[date]) -> tuple[Plan, ...]:
         """One plan, begun at the first review and revised at the last."""
@@ -241,8 +278,9 @@ class _Writer:
         """One prescription as written, with the arithmetic of its quantity done."""
         product = self.recipes.drug[product_key]
         days = self.draw(recipe.days)
-        units = days // recipe.every_days if recipe.every_days else per_day * days
+        units = recipe.kept_ready or (days // recipe.every_days if recipe.every_days else per_day * days)
         amounts = not recipe.without_amounts
+        dosed = amounts and not recipe.kept_ready
         over = day + timedelta(days=days) <= self.today
         rx = self.name("rx")
         return Supply(
@@ -251,9 +289,9 @@ class _Writer:
             medication=product.medication,
             drug=self.library.catalogue.recognise(product.medication),
             start_on=day,
-            dosage=(_instruction(recipe, per_day, product.unit),) if amounts else (),
+            dosage=_dosage(recipe, per_day, product) if amounts else (),
             quantity=Quantity(Decimal(units), product.unit) if amounts else None,
-            days_supply=Decimal(days) if amounts else None,
+            days_supply=Decimal(days) if dosed else None,
             refills=0,
             status="completed" if over else "active",
             prescription=rx,
@@ -289,12 +327,15 @@ class _Writer:
         yield from self.filled(recipe, written, again)
 
 
-def _instruction(recipe: Course, per_day: int, unit: str) -> DosageInstruction:
-    """One unit so many times a day, or one every so many days (a patch)."""
+def _dosage(recipe: Course, per_day: int, product: Product) -> tuple[DosageInstruction, ...]:
+    """One unit so many times a day, or one every so many days (a patch), or one in an emergency."""
+    unit = product.unit
+    if recipe.kept_ready:
+        return (DosageInstruction(sequence=1, text=f"1 {unit} for a suspected overdose; call for help"),)
     period = recipe.every_days or 1
     times = 1 if recipe.every_days else per_day
     how_often = f"every {period} days" if recipe.every_days else f"{times} times a day"
-    return DosageInstruction(
+    written = DosageInstruction(
         sequence=1,
         text=f"1 {unit} {how_often}{' as needed for pain' if recipe.as_needed else ''}",
         dose_low=Decimal(1),
@@ -305,3 +346,4 @@ def _instruction(recipe: Course, per_day: int, unit: str) -> DosageInstruction:
         period_unit="d",
         as_needed=recipe.as_needed,
     )
+    return (written,)

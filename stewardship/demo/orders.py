@@ -13,6 +13,7 @@ from typing import Any
 from stewardship.declarations import Library
 from stewardship.demo.clinic import Clinic
 from stewardship.domain.codes import RXNORM
+from stewardship.domain.drugs import DrugClass
 from stewardship.domain.orders import Order, Supply, SupplyKind
 from stewardship.intake.case import read_case
 
@@ -50,8 +51,9 @@ def _case(written: Mapping[str, Any], number: int, clinic: Clinic, library: Libr
 
 
 def _last_prescription(clinic: Clinic, patient: str) -> Supply:
-    """What the patient was prescribed last."""
-    return [s for s in clinic.charts[patient].supplies if s.kind is SupplyKind.PRESCRIPTION][-1]
+    """The opioid that the patient was prescribed last."""
+    written = (s for s in clinic.charts[patient].supplies if s.kind is SupplyKind.PRESCRIPTION)
+    return [s for s in written if s.drug is not None and s.drug.is_a(DrugClass.OPIOID_ANALGESIC)][-1]
 
 
 def _again(supply: Supply) -> dict[str, Any]:

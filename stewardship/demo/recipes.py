@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from stewardship.domain.codes import CPT, ICD10CM, LOINC, RXNORM, SNOMED, Coding
+from stewardship.domain.codes import CPT, ICD10CM, LOINC, RXNORM, SNOMED, STEWARDSHIP, Coding
 from stewardship.domain.drugs import Medication
 
 #: Both ends are included.
@@ -40,18 +40,25 @@ class Product(Said, frozen=True):
 
 
 class Code(Said, frozen=True):
-    """A measurement, procedure, plan or visit: one code of one system."""
+    """A measurement, procedure, plan, visit or result: one code of one system. ``own`` is a code of
+    the service, for what no system has a code for."""
 
     display: str
     loinc: str = ""
     snomed: str = ""
     cpt: str = ""
+    own: str = ""
 
     @property
     def codings(self) -> tuple[Coding, ...]:
         """The code, under the short name of its system."""
-        written = ((LOINC, self.loinc), (SNOMED, self.snomed), (CPT, self.cpt))
+        written = ((LOINC, self.loinc), (SNOMED, self.snomed), (CPT, self.cpt), (STEWARDSHIP, self.own))
         return tuple(Coding(system, code, self.display) for system, code in written if code)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it is an observation; the others are procedures."""
+        return bool(self.loinc)
 
 
 class Diagnosis(Said, frozen=True):
@@ -63,17 +70,25 @@ class Diagnosis(Said, frozen=True):
     lasting: Range | None = None
     odds: int = 100
 
-    @staticmethod
-    def coding(code: str) -> Coding:
-        """An ICD-10-CM code as a coding."""
-        return Coding(ICD10CM, code)
-
 
 class Operations(Said, frozen=True):
     """One of the named procedures, done so many days ago."""
 
     any: list[str]
     days_ago: Range
+
+
+class Record(Said, frozen=True):
+    """One of the named findings, done or measured ``count`` times: the last so many days ago, earlier
+    ones ``every`` so many days, with a coded ``result`` where it has one. ``odds`` of a hundred such
+    patients have it."""
+
+    any: list[str]
+    days_ago: Range
+    count: Range = (1, 1)
+    every: Range = (90, 90)
+    result: str = ""
+    odds: int = 100
 
 
 class Visits(Said, frozen=True):
@@ -105,14 +120,16 @@ class Course(Said, frozen=True):
 
     ``fills`` of them, the last written ``last`` days ago (or on the day of the operation), each ``every``
     days after the one before. The dose is ``per_day`` units a day, or one unit every ``every_days`` days
-    (a patch), or falls with each fill as ``steps`` say. ``only_written`` leaves the dispensing out,
-    ``without_amounts`` the quantity, the dose and the days.
+    (a patch), or falls with each fill as ``steps`` say, or there is none: ``kept_ready`` units for an
+    emergency. ``only_written`` leaves the dispensing out, ``without_amounts`` the quantity, the dose and
+    the days. ``odds`` of a hundred such patients have the course.
     """
 
     drugs: list[str]
-    days: Range
+    days: Range = (0, 0)
     per_day: Range = (1, 1)
     every_days: int = 0
+    kept_ready: int = 0
     steps: list[int] = []
     as_needed: bool = False
     fills: Range = (1, 1)
@@ -124,6 +141,14 @@ class Course(Said, frozen=True):
     lost: Lost | None = None
     only_written: bool = False
     without_amounts: bool = False
+    odds: int = 100
+
+
+class Care(Said, frozen=True):
+    """What is done for a patient beside the opioid: records, and courses of other medicines."""
+
+    records: list[Record] = []
+    course: list[Course] = []
 
 
 class Kind(Said, frozen=True):
@@ -138,6 +163,8 @@ class Kind(Said, frozen=True):
     course: list[Course] = []
     reviewed: Reviews | None = None
     visits: Visits | None = None
+    care: list[str] = []
+    records: list[Record] = []
 
 
 class Recipes(Said, frozen=True):
@@ -146,8 +173,14 @@ class Recipes(Said, frozen=True):
     seed: int
     goals: list[str]
     drug: dict[str, Product]
+    diagnosis: dict[str, str]
     finding: dict[str, Code]
+    care: dict[str, Care]
     kind: list[Kind]
+
+    def diagnosed(self, code: str) -> Coding:
+        """An ICD-10-CM code with its title."""
+        return Coding(ICD10CM, code, self.diagnosis[code])
 
 
 def read() -> Recipes:

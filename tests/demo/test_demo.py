@@ -48,7 +48,7 @@ def test_the_database_holds_the_clinic_and_the_decisions_shown(first):
     kept = rows(folder)
     assert kept["patients"] >= 200
     assert kept["supplies"] > 2_000
-    assert kept["decisions"] == 8
+    assert kept["decisions"] == 10
 
 
 def test_each_order_is_shown_with_drug_signature_and_where_it_stands(first):
@@ -65,6 +65,26 @@ def test_each_order_is_shown_with_drug_signature_and_where_it_stands(first):
         "exempt",
     ):
         assert words in shown
+
+
+def test_one_danger_is_one_block_with_the_offer_of_naloxone_in_it(first):
+    _, shown = first
+    (case,) = [part for part in re.split(r"\n\n(?=\d+\. )", shown) if "one danger" in part]
+    (block,) = [part for part in case.split("\n\n") if "■" in part]
+    for words in (
+        "■ soft stop Opioid and sedating medicine together",
+        "+ soft stop Opioid for a patient with sleep-disordered breathing (Obstructive sleep apnea)",
+        "+ to know Offer naloxone:",
+        "→ Order naloxone nasal spray",
+    ):
+        assert words in " ".join(block.split())
+
+
+def test_all_shows_every_finding(first):
+    folder, shown = first
+    every = start(folder, "--all")
+    assert every.count("■") > shown.count("■")
+    assert "  + " not in every
 
 
 def test_a_token_for_each_role_is_kept_and_printed(first):
