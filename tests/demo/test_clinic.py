@@ -37,6 +37,10 @@ def test_there_are_at_least_two_hundred_patients(clinic):
     assert len(clinic.charts) >= 200
 
 
+def test_the_readme_counts_them_right(clinic, root):
+    assert f"({len(clinic.charts)} patients with histories" in (root / "README.md").read_text()
+
+
 def test_the_same_day_gives_the_same_clinic(clinic, library):
     assert make(recipes.read(), library, now=NOW) == clinic
 

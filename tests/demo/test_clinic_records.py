@@ -1,4 +1,4 @@
-"""The clinic's records beside the opioids: by the guideline most long-term patients are in order, some not."""
+"""The clinic's records beside the opioids: most long-term patients are in order, some are not."""
 
 from __future__ import annotations
 
