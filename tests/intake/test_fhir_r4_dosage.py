@@ -210,3 +210,12 @@ def test_a_taper_keeps_its_steps_in_order():
         (2, 3),
         (3, 2),
     ]
+
+
+def test_what_was_read_before_is_not_taken_for_what_is_written_otherwise():
+    numbered = dosage(doseAndRate=[{"doseQuantity": {**tablets(1), "value": Decimal("1.5")}}])
+    quoted = dosage(doseAndRate=[{"doseQuantity": {**tablets(1), "value": "1.5"}}])
+    assert read_dosage(numbered).dose_high == Decimal("1.5")
+    assert read_dosage(quoted).dose_high is None
+    assert read_dosage(quoted).problems
+    assert read_dosage(numbered) == read_dosage(dict(numbered))
