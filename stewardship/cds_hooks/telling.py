@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from stewardship.cds_hooks.wording import clip, markdown, paragraphs, plain
 from stewardship.domain.orders import Order
-from stewardship.domain.policy import UNTOLD, Enforcement, Finding, Force, Outcome, Policy, in_words
+from stewardship.domain.policy import Enforcement, Finding, Force, Outcome, Policy
+from stewardship.domain.wording import UNTOLD, in_words
 
 _FORCE = {Force.LAW: "law", Force.INSTITUTION: "institution policy", Force.GUIDELINE: "guideline, not law"}
 _STANDS = {

@@ -15,7 +15,6 @@ import click
 from stewardship.cli.words import facts_in_words, lines, plain, signature, width
 from stewardship.domain.orders import Order
 from stewardship.domain.policy import (
-    UNTOLD,
     Decision,
     Disposition,
     Enforcement,
@@ -23,9 +22,9 @@ from stewardship.domain.policy import (
     Finding,
     Outcome,
     Policy,
-    in_words,
 )
 from stewardship.domain.problems import NOT_CHECKED, Problem, problems, rank
+from stewardship.domain.wording import UNTOLD, in_words
 
 #: Problems that are shown unasked: more are a wall that nobody reads.
 MOST_PROBLEMS = 5

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from stewardship.domain.dosage import DosageInstruction
 from stewardship.domain.orders import Order, Phase, Setting
-from stewardship.domain.policy import Facts, FactValue
+from stewardship.domain.wording import Facts, FactValue
 
 _WIDEST = 100
 _VERSION = re.compile(r" (?=v[0-9]+\b)")

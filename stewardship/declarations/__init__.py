@@ -9,19 +9,15 @@ from pathlib import Path
 
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
 from stewardship.declarations.factors import read_factor_sets, read_units
+from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, read_tolerances
 from stewardship.declarations.places import POLICIES, REFERENCE
-from stewardship.declarations.policies import (
-    References,
-    read_phase_bounds,
-    read_policies,
-    read_snooze_days,
-    read_tolerances,
-)
+from stewardship.declarations.policies import References, read_policies
 from stewardship.declarations.suggestions import read_suggestions
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
+from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.mme import FactorSet
-from stewardship.domain.policy import ExemptionRule, Policy, in_force
+from stewardship.domain.policy import Policy, in_force
 from stewardship.domain.suggestions import Offer
 from stewardship.domain.units import Units
 

@@ -28,7 +28,7 @@ from stewardship.domain.classification import (
 from stewardship.domain.codes import ICD10CM, CodeSets
 from stewardship.domain.drugs import Catalogue, DrugClass, Release, Row, Schedule
 from stewardship.domain.errors import DeclarationError
-from stewardship.domain.policy import ExemptionRule
+from stewardship.domain.exemptions import ExemptionRule
 
 Made = TypeVar("Made")
 

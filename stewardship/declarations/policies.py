@@ -21,39 +21,30 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields
 
-from stewardship.domain.drugs import DrugClass
+from stewardship.declarations.policy_schema import SCHEMA, refused
 from stewardship.domain.errors import DeclarationError, Fault, InvalidInput
+from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.mme import FactorSet
-from stewardship.domain.orders import Phase, PhaseBounds, Setting
-from stewardship.domain.people import Role
+from stewardship.domain.orders import PhaseBounds
 from stewardship.domain.policy import (
     AppliesTo,
     Card,
-    Enforcement,
     ExceptionPath,
-    ExemptionRule,
-    Force,
-    Moment,
-    Outcome,
     OverrideReason,
     Policy,
     Review,
     Rule,
-    Severity,
     Source,
 )
 from stewardship.domain.rules import KINDS
-from stewardship.domain.tolerance import Tolerance, ToleranceDose
+from stewardship.domain.tolerance import Tolerance
 from stewardship.intake.fields import (
     Choice,
-    Day,
     ExactDecimal,
     Flag,
-    Said,
     StrictSchema,
-    Text,
     Token,
     WholeNumber,
     faults,
@@ -62,8 +53,6 @@ from stewardship.intake.fields import (
 
 LOCK = "published.lock"
 _NAME = re.compile(r"(?P<id>[a-z0-9]+(?:-[a-z0-9]+)*)\.v(?P<version>[1-9][0-9]*)\.toml")
-#: Words that no card may use: a limit is not a target, and nobody is told to taper at once.
-BANNED_WORDS = ("taper now", "taper to", "aberrant", "drug-seeking", "drug seeker", "abuser", "all clear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,132 +63,6 @@ class References:
     exemptions: Mapping[str, ExemptionRule]
     tolerances: Mapping[str, Tolerance]
     phase_bounds: PhaseBounds
-
-
-# --- the form of a file --------------------------------------------------------------------------
-
-
-class SourceSchema(StrictSchema):
-    """Where the policy comes from."""
-
-    title = Text(required=True, longest=300, blank=False)
-    publisher = Text(required=True, longest=200, blank=False)
-    date = Day(required=True)
-    url = Text(required=True, longest=300, blank=False)
-    force = Choice(Force, required=True)
-
-
-class ReviewSchema(StrictSchema):
-    """Who answers for it, by function."""
-
-    author = Text(required=True, longest=100, blank=False)
-    approver = Text(required=True, longest=100, blank=False)
-    review_by = Day(required=True)
-
-
-class AppliesToSchema(StrictSchema):
-    """Which orders it speaks of."""
-
-    drug_classes = fields.List(Choice(DrugClass), load_default=lambda: [DrugClass.OPIOID_ANALGESIC])
-    settings = fields.List(Choice(Setting), load_default=list)
-    phases = fields.List(Choice(Phase), load_default=list)
-    moments = fields.List(Choice(Moment), load_default=lambda: [Moment.ORDER])
-    min_age = WholeNumber(least=0, most=120)
-    exemptions = fields.List(Token(), load_default=list)
-
-
-class CardSchema(StrictSchema):
-    """The words."""
-
-    topic = Token(required=True)
-    summary = Text(required=True, longest=200, blank=False)
-    detail = Text(required=True, longest=2_000, blank=False)
-    next_step = Text(required=True, longest=500, blank=False)
-    notice_summary = Text(longest=200, load_default="")
-    notice_detail = Text(longest=2_000, load_default="")
-
-
-class OverrideSchema(StrictSchema):
-    """A coded reason."""
-
-    code = Token(required=True)
-    display = Text(required=True, longest=100, blank=False)
-
-
-class ExceptionSchema(StrictSchema):
-    """How a hard stop may be lifted."""
-
-    countersignatures = WholeNumber(required=True, least=1, most=3)
-    roles = fields.List(Choice(Role), required=True, validate=validate.Length(min=1))
-    including = fields.List(Choice(Role), load_default=list)
-    requires_note = Text(longest=100, load_default="")
-
-
-class TestSchema(StrictSchema):
-    """One in-file test: the given case with changes, and what must come out."""
-
-    name = Text(required=True, longest=200, blank=False)
-    change = fields.Dict(keys=fields.String(), data_key="with", load_default=dict)
-    outcome = Choice(Outcome, required=True)
-    enforcement = Choice(Enforcement)
-    facts = fields.Dict(keys=fields.String(), load_default=dict)
-
-
-class PolicySchema(StrictSchema):
-    """A whole file."""
-
-    id = Token(required=True)
-    version = WholeNumber(required=True, least=1, most=9_999)
-    title = Text(required=True, longest=120, blank=False)
-    effective_from = Day(required=True)
-    effective_until = Day()
-    jurisdiction = Token(required=True, validate=validate.Regexp(r"[A-Z]{2}(-[A-Z0-9]{1,3})?\Z"))
-    enforcement = Choice(Enforcement, required=True)
-    severity = Choice(Severity, required=True)
-    rationale = Text(required=True, longest=4_000, blank=False)
-    limitations = Text(required=True, longest=4_000, blank=False)
-    source = fields.Nested(SourceSchema, required=True)
-    review = fields.Nested(ReviewSchema, required=True)
-    applies_to = fields.Nested(AppliesToSchema, load_default=lambda: AppliesToSchema().load({}))
-    rule = fields.Dict(keys=fields.String(), required=True)
-    card = fields.Nested(CardSchema, required=True)
-    override = fields.List(fields.Nested(OverrideSchema), load_default=list)
-    exception = fields.Nested(ExceptionSchema)
-    given = fields.Dict(keys=fields.String(), required=True)
-    test = fields.List(fields.Nested(TestSchema), required=True)
-
-    @validates_schema(skip_on_field_errors=True)
-    def _hangs_together(self, data: Mapping[str, Any], **_: Any) -> None:
-        wrong: dict[str, list[str]] = {}
-        enforcement, force = data["enforcement"], data["source"]["force"]
-        if enforcement is Enforcement.HARD_STOP and force is Force.GUIDELINE:
-            wrong["enforcement"] = [
-                _said("a guideline never hard-stops; use soft-stop", "guideline-hard-stop")
-            ]
-        if "exception" in data and enforcement is not Enforcement.HARD_STOP:
-            wrong["exception"] = [
-                _said("only a hard stop has an exception path", "exception-without-hard-stop")
-            ]
-        if enforcement in (Enforcement.SOFT_STOP, Enforcement.HARD_STOP) and not data["override"]:
-            wrong["override"] = [_said("a stop needs coded reasons", "required")]
-        outcomes = {t["outcome"] for t in data["test"]}
-        if Outcome.BREACH not in outcomes or outcomes <= {Outcome.BREACH}:
-            wrong["test"] = [
-                _said("at least one test that breaches and one that does not", "tests-one-sided")
-            ]
-        words = " ".join(str(v) for v in data["card"].values()).casefold()
-        banned = [w for w in BANNED_WORDS if w in words]
-        if banned:
-            wrong["card"] = [_said(f"words that no card may use: {', '.join(banned)}", "banned-words")]
-        if wrong:
-            raise ValidationError(wrong)
-
-
-def _said(words: str, code: str) -> Said:
-    return Said(words, code=code)
-
-
-SCHEMA = PolicySchema()
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -243,7 +106,7 @@ def read_policy(path: Path, references: References, lock: Mapping[str, str]) -> 
     try:
         return _policy(data, references, sha256=digest, published=path.name in lock)
     except InvalidInput as wrong:
-        raise _refused(path.name, wrong.faults) from None
+        raise refused(path.name, wrong.faults) from None
 
 
 def read_document(name: str, content: bytes) -> dict[str, Any]:
@@ -255,13 +118,8 @@ def read_document(name: str, content: bytes) -> dict[str, Any]:
     try:
         data: dict[str, Any] = read(SCHEMA, document)
     except InvalidInput as wrong:
-        raise _refused(name, wrong.faults) from None
+        raise refused(name, wrong.faults) from None
     return data
-
-
-def _refused(name: str, found: tuple[Fault, ...]) -> DeclarationError:
-    lines = "; ".join(f"{f.pointer.lstrip('/').replace('/', '.') or 'file'}: {f.message}" for f in found)
-    return DeclarationError(f"{name}: {lines}", faults=found)
 
 
 def _policy(data: Mapping[str, Any], references: References, *, sha256: str, published: bool) -> Policy:
@@ -385,98 +243,6 @@ def _bound(hint: Any, name: str, value: Any, references: References) -> Any:
 
 def _fault(pointer: str, message: str) -> InvalidInput:
     return InvalidInput(message, faults=(Fault(pointer, "invalid", message),))
-
-
-# --- small reference files that policies name -------------------------------------------------------
-
-
-class _NoteSchema(StrictSchema):
-    title = Text(required=True, longest=300, blank=False)
-    publisher = Text(required=True, longest=200, blank=False)
-    date = Day(required=True)
-    url = Text(required=True, longest=300, blank=False)
-    review_by = Day(required=True)
-    note = Text(longest=2_000, load_default="")
-
-
-class _PhasesSchema(StrictSchema):
-    subacute_from_days = WholeNumber(required=True, least=1, most=365)
-    subacute_until_days = WholeNumber(required=True, least=1, most=365)
-
-
-class _PainSchema(StrictSchema):
-    source = fields.Nested(_NoteSchema, required=True)
-    phases = fields.Nested(_PhasesSchema, required=True)
-
-
-class _DoseSchema(StrictSchema):
-    ingredient = Text(required=True, longest=100)
-    rxcui = Token(required=True)
-    form = Text(longest=100, load_default="")
-    mg_per_day = ExactDecimal(required=True, least=0, most=10_000, above=True)
-    verified = Flag(required=True)
-
-
-class _DefinitionSchema(StrictSchema):
-    id = Token(required=True)
-    days = WholeNumber(required=True, least=1, most=90)
-    source = fields.Nested(_NoteSchema, required=True)
-    dose = fields.List(fields.Nested(_DoseSchema), required=True)
-
-
-class _TolerancesSchema(StrictSchema):
-    definition = fields.List(fields.Nested(_DefinitionSchema), required=True)
-
-
-class _SnoozeSchema(StrictSchema):
-    longest_days = WholeNumber(required=True, least=1, most=365)
-
-
-class _SnoozeSourceSchema(_NoteSchema):
-    verified = Flag(required=True)
-
-
-class _SnoozesSchema(StrictSchema):
-    source = fields.Nested(_SnoozeSourceSchema, required=True)
-    snooze = fields.Nested(_SnoozeSchema, required=True)
-
-
-def read_snooze_days(reference: Path) -> int:
-    """``snooze.toml``: for how many days a finding may be put to rest at the most."""
-    days: int = _reference(reference / "snooze.toml", _SnoozesSchema())["snooze"]["longest_days"]
-    return days
-
-
-def read_phase_bounds(reference: Path) -> PhaseBounds:
-    """``pain.toml``: the phases of pain."""
-    phases = _reference(reference / "pain.toml", _PainSchema())["phases"]
-    return PhaseBounds(phases["subacute_from_days"], phases["subacute_until_days"])
-
-
-def read_tolerances(reference: Path) -> dict[str, Tolerance]:
-    """``tolerance.toml``: published definitions of opioid tolerance, by id."""
-    rows = _reference(reference / "tolerance.toml", _TolerancesSchema())["definition"]
-    return {
-        row["id"]: Tolerance(
-            row["id"],
-            row["days"],
-            tuple(
-                ToleranceDose(d["ingredient"], d["rxcui"], d["mg_per_day"], d["form"]) for d in row["dose"]
-            ),
-        )
-        for row in rows
-    }
-
-
-def _reference(path: Path, schema: StrictSchema) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-        data: dict[str, Any] = read(schema, document)
-    except tomllib.TOMLDecodeError as wrong:
-        raise DeclarationError(f"{path.name}: {wrong}") from None
-    except InvalidInput as wrong:
-        raise _refused(path.name, wrong.faults) from None
-    return data
 
 
 def past_review(policy: Policy, on: date) -> bool:

@@ -13,7 +13,8 @@ from stewardship.declarations import Library
 from stewardship.declarations.places import POLICIES
 from stewardship.declarations.policies import read_document
 from stewardship.domain.errors import InvalidInput
-from stewardship.domain.policy import Finding, Policy, decide, said
+from stewardship.domain.policy import Finding, Policy, decide
+from stewardship.domain.wording import said
 from stewardship.intake.case import read_case
 
 #: Written as a value in ``with``, it takes the field away: "not stated" has to be tested too.

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from stewardship.domain.chart import Chart, Condition
-from stewardship.domain.codes import Coding
+from stewardship.domain.chart import Chart
 from stewardship.domain.drugs import DrugClass
+from stewardship.domain.exemptions import ExemptionRule, exempt_by
 from stewardship.domain.orders import Order, Phase, PhaseBounds, Setting, phase_on
-
-FactValue: TypeAlias = (
-    "str | int | bool | Decimal | date | tuple[FactValue, ...] | Mapping[str, FactValue] | None"
-)
-Facts: TypeAlias = Mapping[str, FactValue]
+from stewardship.domain.wording import UNTOLD, Facts, in_words
 
 
 class Enforcement(StrEnum):
@@ -175,26 +170,6 @@ class Card:
     topic: str = ""
     notice_summary: str = ""
     notice_detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ExemptionRule:
-    """What counts as evidence for one kind of exemption, and for how long (``reference/exemptions``).
-
-    A condition in ``condition_sets`` counts while active (not resolved, not merely old) and, when
-    ``condition_days`` is set, only if recorded within that many days; procedures, encounters and
-    order indications in their sets count within ``procedure_days``.
-    """
-
-    kind: str
-    title: str
-    condition_sets: frozenset[str] = frozenset()
-    condition_days: int | None = None
-    procedure_sets: frozenset[str] = frozenset()
-    procedure_days: int | None = None
-    reason_sets: frozenset[str] = frozenset()
-    treatment_types: frozenset[str] = frozenset()
-    drug_classes: frozenset[DrugClass] = frozenset()
 
 
 class Moment(StrEnum):
@@ -402,67 +377,6 @@ def age_on(birth_date: date, day: date) -> int:
     return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))
 
 
-def exempt_by(rule: ExemptionRule, order: Order | None, chart: Chart) -> str:
-    """The evidence on which the exemption stands, with its date; empty when there is none."""
-    if order is not None and not rule.reason_sets.isdisjoint(order.pain.reason_sets):
-        return "indication of the order"
-    key = ("exempt", rule.kind)
-    known: str | None = chart.kept.get(key)
-    if known is None:
-        known = chart.kept[key] = _charted(rule, chart)
-    return known
-
-
-def _charted(rule: ExemptionRule, chart: Chart) -> str:
-    """The evidence that the chart holds."""
-    for condition in chart.conditions:
-        if rule.condition_sets.isdisjoint(condition.sets) or not _stands(condition, rule, chart.today):
-            continue
-        recorded = condition.recorded_on or condition.onset
-        return f"condition {_code(condition.codings)}" + (f" of {recorded:%d %b %Y}" if recorded else "")
-    events = [("procedure", p.codings, p.sets, p.on) for p in chart.procedures if p.done]
-    events += [("encounter", e.codings, e.sets, e.from_on) for e in chart.encounters]
-    for name, codings, sets, day in events:
-        if not rule.procedure_sets.isdisjoint(sets) and _within(day, rule.procedure_days, chart.today):
-            return f"{name} {_code(codings)} of {day:%d %b %Y}"
-    if rule.treatment_types or rule.drug_classes:
-        return _supply_evidence(rule, chart)
-    return ""
-
-
-def _stands(condition: Condition, rule: ExemptionRule, today: date) -> bool:
-    """Resolved or refuted conditions exempt nobody; one of unstated status only while it is recent."""
-    if condition.active is False or (condition.abated_on is not None and condition.abated_on <= today):
-        return False
-    recorded = condition.recorded_on or condition.onset
-    if rule.condition_days is None:
-        return condition.active is True
-    return _within(recorded, rule.condition_days, today)
-
-
-def _within(day: date | None, days: int | None, today: date) -> bool:
-    return day is not None and day <= today and (days is None or (today - day).days <= days)
-
-
-def _supply_evidence(rule: ExemptionRule, chart: Chart) -> str:
-    for exposure in chart.exposures:
-        supply, drug = exposure.supply, exposure.drug
-        typed = supply.treatment_type in rule.treatment_types if supply.treatment_type else False
-        classed = bool(rule.drug_classes) and drug is not None and bool(rule.drug_classes & drug.classes)
-        if not (typed or classed) or exposure.stopped_on is not None:
-            continue
-        if exposure.last is None or exposure.last < chart.today:
-            continue
-        if typed:
-            return f"treatment type {supply.treatment_type} reported with supply of {exposure.start:%d %b %Y}"
-        return f"{drug.name if drug else ''} supplied {exposure.start:%d %b %Y}"
-    return ""
-
-
-def _code(codings: tuple[Coding, ...]) -> str:
-    return f"{codings[0].system} {codings[0].code}" if codings else "without a code"
-
-
 # --- findings in words ---------------------------------------------------------------------------
 
 
@@ -525,78 +439,3 @@ def _cannot_tell(policy: Policy, answer: CannotTell) -> Finding:
         facts=answer.facts,
         missing=answer.missing,
     )
-
-
-#: What could not be told, and what to do about it, by the name of the missing fact.
-UNTOLD = {
-    "order.drug": (
-        "the ordered medicine is not recognised",
-        "Order it by a product code, or have a pharmacist check it.",
-    ),
-    "order.days_supply": (
-        "the order does not say how many days it lasts",
-        "State the days' supply, or quantity and dose.",
-    ),
-    "order.refills": (
-        "the number of refills cannot be read",
-        "State the refills as a whole number; none is 0.",
-    ),
-    "order.schedule": (
-        "the DEA schedule of the medicine is not in the catalogue",
-        "Have a pharmacist check the schedule.",
-    ),
-    "order.pain.phase": ("the phase of pain is not stated", "State whether the pain is acute or chronic."),
-    "order.indication": ("the indication is not stated", "State what the medicine is for."),
-    "history": (
-        "the medication history is not complete",
-        "Look at the pharmacy record or the PDMP before signing.",
-    ),
-    "history.days_supply": (
-        "an earlier prescription does not say how long it lasts",
-        "Find out how long the earlier supply lasts.",
-    ),
-    "history.drug": (
-        "a medicine on record is not recognised",
-        "Find out whether the unrecognised medicine is an opioid or a sedative.",
-    ),
-    "mme": (
-        "the daily opioid dose cannot be added up",
-        "State dose and frequency, or have a pharmacist work out the daily dose.",
-    ),
-    "acetaminophen": (
-        "the daily acetaminophen cannot be added up",
-        "State dose and frequency of every product with acetaminophen.",
-    ),
-}
-
-
-class _Words(dict[str, str]):
-    """Facts as a person writes them, said when they are asked for. One that is missing is left as it
-    stands, never an error before a patient; a policy file's own tests refuse it."""
-
-    def __init__(self, facts: Facts) -> None:
-        super().__init__()
-        self.facts = facts
-
-    def __missing__(self, name: str) -> str:
-        return said(self.facts[name]) if name in self.facts else f"{{{name}}}"
-
-
-def in_words(template: str, facts: Facts) -> str:
-    """A card's text with ``{fact}`` filled in."""
-    return template.format_map(_Words(facts)) if "{" in template else template
-
-
-def said(value: FactValue) -> str:
-    """A fact as a person writes it: 7.50 as 7.5, dates as 21 Nov 2026, lists with commas."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
-    if isinstance(value, date):
-        return f"{value.day} {value:%b %Y}"
-    if isinstance(value, tuple):
-        return ", ".join(said(v) for v in value) or "none"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k}: {said(v)}" for k, v in value.items())
-    return "not on record" if value is None else str(value)

@@ -17,7 +17,8 @@ from stewardship.domain.codes import Coding
 from stewardship.domain.dosage import Quantity
 from stewardship.domain.drugs import Catalogue, Drug, DrugClass
 from stewardship.domain.orders import Order
-from stewardship.domain.policy import Finding, Outcome, Policy, decide, in_words
+from stewardship.domain.policy import Finding, Outcome, Policy, decide
+from stewardship.domain.wording import in_words
 
 
 class Kind(StrEnum):

@@ -9,16 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from stewardship.domain.policy import (
-    Decision,
-    Enforcement,
-    FactValue,
-    Finding,
-    Outcome,
-    Policy,
-    Severity,
-)
+from stewardship.domain.policy import Decision, Enforcement, Finding, Outcome, Policy, Severity
 from stewardship.domain.problems import problems
+from stewardship.domain.wording import FactValue
 
 
 class Policies(Protocol):

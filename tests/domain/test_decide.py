@@ -10,6 +10,7 @@ import pytest
 from stewardship.domain.chart import Condition, Patient
 from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.drugs import DrugClass
+from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.orders import Pain, Phase, PhaseBounds, Setting
 from stewardship.domain.policy import (
     AppliesTo,
@@ -18,7 +19,6 @@ from stewardship.domain.policy import (
     Card,
     Disposition,
     Enforcement,
-    ExemptionRule,
     Force,
     Met,
     Moment,
@@ -30,8 +30,8 @@ from stewardship.domain.policy import (
     Source,
     decide,
     in_force,
-    said,
 )
+from stewardship.domain.wording import said
 from tests.builders import TODAY, a_chart, an_order
 
 

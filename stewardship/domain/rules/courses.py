@@ -17,10 +17,11 @@ from stewardship.domain.episodes import (
     spans,
 )
 from stewardship.domain.orders import Order, Supply, SupplyKind
-from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
+from stewardship.domain.policy import Answer, Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules.kinds import OrderRule, latest, signed_on
 from stewardship.domain.therapy import uncertain
 from stewardship.domain.tolerance import Tolerance, tolerance_evidence
+from stewardship.domain.wording import FactValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,9 @@ class LongTermSupply(OrderRule):
             over = f"{days} days' supply is over {self.max_days}"
             return Breach({**facts, "what": " and ".join([over, *(f"{w} is missing" for w in wanting)])})
         if wanting:
-            return Breach(
-                {**facts, "what": " and ".join(wanting) + f" is not on record in {self.review_days} days"}
-            )
+            verb = "is" if len(wanting) == 1 else "are"
+            missing = f"{' and '.join(wanting)} {verb} not on record in {self.review_days} days"
+            return Breach({**facts, "what": missing})
         if days is None:
             return CannotTell(("order.days_supply",), facts)
         return Met(facts)

@@ -15,9 +15,10 @@ from stewardship.domain.episodes import (
 )
 from stewardship.domain.mme import FactorSet, Total
 from stewardship.domain.orders import Order, Supply
-from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
+from stewardship.domain.policy import Answer, Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules.kinds import ChartRule, OrderRule
 from stewardship.domain.therapy import mme_around, mme_on, on_opioids_since
+from stewardship.domain.wording import FactValue
 
 
 @dataclass(frozen=True, slots=True)

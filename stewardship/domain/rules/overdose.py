@@ -18,9 +18,10 @@ from stewardship.domain.episodes import (
 )
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.orders import Order, SupplyKind
-from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
+from stewardship.domain.policy import Answer, Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules.kinds import ChartRule, OrderRule
 from stewardship.domain.therapy import exposed, mme_around, mme_on, on_opioids_since, reaching
+from stewardship.domain.wording import FactValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from stewardship.domain.episodes import (
     same_strength,
 )
 from stewardship.domain.orders import Order, SupplyKind
-from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
+from stewardship.domain.policy import Answer, Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules.kinds import OrderRule
+from stewardship.domain.wording import FactValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ from stewardship.domain.episodes import (
     is_of,
 )
 from stewardship.domain.orders import Order, Phase, SupplyKind
-from stewardship.domain.policy import Answer, Breach, CannotTell, FactValue, Met, NotApplicable
+from stewardship.domain.policy import Answer, Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules.kinds import ChartRule, OrderRule, latest, signed_on
 from stewardship.domain.therapy import exposed, on_opioids_since, opioid_days, reaching
+from stewardship.domain.wording import FactValue
 
 
 @dataclass(frozen=True, slots=True)
