@@ -45,27 +45,32 @@ class Exposure:
     drug: Drug | None = field(init=False, repr=False, compare=False)
     last: date | None = field(init=False, repr=False, compare=False)
     """The last day covered; ``None`` when not told. The first day of supply is day one."""
+    ends: date | None = field(init=False, repr=False, compare=False)
+    """The last day that it would cover if it were not stopped; ``None`` when not told."""
+    refilled_until: int = field(init=False, repr=False, compare=False)
+    """The same with all refills, as an ordinal; of no meaning when not told."""
 
     def __post_init__(self) -> None:
-        last = None if self.days is None else self.start + timedelta(self.days - 1)
+        last = ends = None if self.days is None else self.start + timedelta(self.days - 1)
         if last is not None and self.stopped_on is not None and self.stopped_on <= last:
             last = self.stopped_on - DAY
         object.__setattr__(self, "drug", self.supply.drug)
         object.__setattr__(self, "last", last)
+        object.__setattr__(self, "ends", ends)
+        object.__setattr__(self, "refilled_until", ends.toordinal() + self.refill_days if ends else 0)
 
     def reaches(self, first: date, until: date, *, unknown_days: int) -> Covered:
         """Whether any day from ``first`` to ``until`` is covered. An exposure of unknown length may
         last ``unknown_days`` at most (a policy parameter with its source)."""
         if self.start > until or (self.stopped_on is not None and self.stopped_on <= first):
             return Covered.NO
-        if self.days is not None:
-            last = self.start + (self.days - 1) * DAY
-            if last >= first:
+        if self.ends is not None:
+            if self.ends >= first:
                 return Covered.YES
+            if self.refilled_until < first.toordinal():
+                return Covered.NO
             # A refill may have been fetched; of a prescription that is called active it counts as fetched.
-            refilled = self.refill_days > 0 and last + self.refill_days * DAY >= first
-            active = self.supply.status == "active"
-            return Covered.NO if not refilled else Covered.YES if active else Covered.MAYBE
+            return Covered.YES if self.supply.status == "active" else Covered.MAYBE
         if self.start >= first:
             return Covered.YES  # it began within the window, however long it lasted
         return Covered.MAYBE if self.start + (unknown_days - 1) * DAY >= first else Covered.NO

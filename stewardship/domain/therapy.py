@@ -106,7 +106,11 @@ def reaching(
     key = ("reaching", first, until, unknown_days)
     known: tuple[tuple[Exposure, Covered], ...] | None = chart.kept.get(key)
     if known is None:
-        all_ = ((e, e.reaches(first, until, unknown_days=unknown_days)) for e in chart.exposures)
+        day = first.toordinal()
+        near = [
+            e for e in chart.exposures if e.start <= until and (e.ends is None or e.refilled_until >= day)
+        ]
+        all_ = [(e, e.reaches(first, until, unknown_days=unknown_days)) for e in near]
         known = chart.kept[key] = tuple((e, r) for e, r in all_ if r is not Covered.NO)
     return known
 
