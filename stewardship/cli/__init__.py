@@ -25,6 +25,7 @@ COMMANDS = {
     "policies": "stewardship.cli.policies:policies",
     "catalogue": "stewardship.cli.catalogue:catalogue",
     "serve": "stewardship.cli.serve:serve",
+    "report": "stewardship.cli.report:report",
     "db": "stewardship.cli.db:db",
     "tokens": "stewardship.cli.tokens:tokens",
 }

@@ -1,0 +1,60 @@
+"""``stewardship report``: over the stream, and over decisions on record."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from stewardship.cli import main
+from stewardship.db import transaction
+from stewardship.intake.strict_json import loads
+from stewardship.services import feedback
+from tests.builders import NOW
+from tests.reports.test_alert_burden import check, plan
+from tests.services.declared import EHR, ORGANISATION
+
+STREAM = ("--orders", "60", "--today", "2026-11-21")
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["report", "alert-burden", *words])
+
+
+def test_the_stream_of_a_day_is_the_same_every_time():
+    first, again = run(*STREAM, "--json"), run(*STREAM, "--json")
+    assert first.exit_code == 0, first.output
+    assert first.output == again.output
+    assert loads(first.output.encode(), max_bytes=1_000_000)["orders"] == 60
+
+
+def test_the_table_names_kinds_of_order_policies_and_topics():
+    shown = run(*STREAM).output
+    for words in ("60 opioid orders", "monthly-refill", "pdmp-check", "reviews"):
+        assert words in shown
+
+
+def test_decisions_on_record_are_counted_with_what_became_of_the_cards(clinic, database_url):
+    decision = check(clinic, plan("a"))
+    with transaction(clinic) as session:
+        card = feedback.ShownCard("c-1", decision, ("a",), "soft-stop", "plan")
+        feedback.cards_shown(session, [card], by=EHR, now=NOW)
+    done = run("--database", database_url, "--organisation", ORGANISATION, "--json")
+    assert done.exit_code == 0, done.output
+    said = loads(done.output.encode(), max_bytes=1_000_000)
+    assert said["orders"] == 1
+    assert said["answers"] == {"a": {"shown": 1, "accepted": 0, "overridden": 0, "ignored": 1}}
+    table = run("--database", database_url, "--organisation", ORGANISATION, "--since", "2026-11-22").output
+    assert table.startswith("0 opioid orders")
+
+
+@pytest.mark.parametrize(
+    "words", [("--database", "sqlite:///x"), ("--organisation", "o"), ("--since", "2026-11-21")], ids=str
+)
+def test_options_that_need_each_other_say_so(words):
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "--database" in refused.output
+
+
+def test_a_database_that_was_not_brought_up_is_refused(empty_url):
+    assert run("--database", empty_url, "--organisation", "o").exit_code == 3
