@@ -174,19 +174,20 @@ def mme_around(
         return known[1]
     start = order.starts_on
     end = start + ((order.days or 1) - 1) * DAY
-    before: list[MME] = []
-    for exposure, reached in reaching(chart, start - DAY, start, unknown_days=unknown_days):
-        # The day before the order starts is what the patient comes from.
-        if exposure.supply.kind is not SupplyKind.DRAFT and _beside(exposure, order):
-            before.append(_certain(mme_of(chart, exposure, factor_set), reached))
+    before = mme_on(
+        chart,
+        _comes_from(chart, start, carry_days),
+        factor_set,
+        unknown_days=unknown_days,
+        carry_days=carry_days,
+        without=order.id,
+    )
     beside: list[tuple[Exposure, MME]] = []
     for exposure, reached in reaching(chart, start, end, unknown_days=unknown_days):
         if _beside(exposure, order) and not _continued(exposure, order, carry_days):
             beside.append((exposure, _certain(mme_of(chart, exposure, factor_set), reached)))
     own = daily_mme(order.drug, order.dosage, order.quantity, order.days_supply, factor_set)
-    found = AroundOrder(
-        total(before, factor_set), total([own, *_fullest(beside, start, end)], factor_set), own
-    )
+    found = AroundOrder(before, total([own, *_fullest(beside, start, end)], factor_set), own)
     chart.kept[key] = (order, found)
     return found
 
@@ -195,14 +196,47 @@ def _beside(exposure: Exposure, order: Order) -> bool:
     return exposure.supply.id != order.id and counts_towards_mme(exposure.drug)
 
 
-def mme_on(chart: Chart, day: date, factor_set: FactorSet, *, unknown_days: int) -> Total:
-    """The daily total on one day."""
+def _comes_from(chart: Chart, start: date, carry_days: int) -> date:
+    """The last day with an opioid before the order starts, over a gap of up to ``carry_days``: a refill
+    fetched two days late continues the dose of the fill before. Without one, the day before."""
+    for first, last in reversed(chart.opioid_spans):
+        if first < start.toordinal():
+            day = date.fromordinal(min(last, start.toordinal() - 1))
+            return day if (start - day).days <= carry_days else start - DAY
+    return start - DAY
+
+
+def mme_on(
+    chart: Chart,
+    day: date,
+    factor_set: FactorSet,
+    *,
+    unknown_days: int,
+    carry_days: int,
+    without: str = "",
+) -> Total:
+    """The daily total on one day. A fill that another of the same product continues, with no more than
+    ``carry_days`` of it left, is not added to it. ``without`` is the id of a supply to leave out."""
+    taken = [
+        (exposure, reached)
+        for exposure, reached in reaching(chart, day, day, unknown_days=unknown_days)
+        if exposure.supply.kind is not SupplyKind.DRAFT
+        and exposure.supply.id != without
+        and counts_towards_mme(exposure.drug)
+    ]
     parts = [
         _certain(mme_of(chart, exposure, factor_set), reached)
-        for exposure, reached in reaching(chart, day, day, unknown_days=unknown_days)
-        if exposure.supply.kind is not SupplyKind.DRAFT and counts_towards_mme(exposure.drug)
+        for exposure, reached in taken
+        if not any(_continues(later, exposure, carry_days) for later, _ in taken)
     ]
     return total(parts, factor_set)
+
+
+def _continues(later: Exposure, earlier: Exposure, carry_days: int) -> bool:
+    if later.start <= earlier.start or earlier.last is None or later.drug is None or earlier.drug is None:
+        return False
+    left = (earlier.last - later.start).days
+    return left < carry_days and same_strength(later.drug, earlier.drug)
 
 
 def _certain(part: MME, reached: Covered) -> MME:

@@ -172,7 +172,31 @@ def test_a_supply_that_may_have_run_out_makes_the_total_incomplete_not_larger():
 def test_the_total_of_one_day():
     chart = a_chart(thirty_mme(start=ago(3), days=3), thirty_mme(start=TODAY, days=3))
     days = (ago(4), ago(1), TODAY, date(2026, 11, 24))
-    assert [mme_on(chart, day, CDC, unknown_days=180).high for day in days] == [0, 30, 30, 0]
+    assert [mme_on(chart, day, CDC, unknown_days=180, carry_days=7).high for day in days] == [0, 30, 30, 0]
+
+
+def test_monthly_fills_that_overlap_by_two_days_are_one_dose():
+    fills = (thirty_mme(start=ago(58), days=30), thirty_mme(start=ago(30), days=30))
+    chart = a_chart(*fills)
+    assert mme_on(chart, ago(29), CDC, unknown_days=180, carry_days=7).high == 30
+
+
+def test_fills_that_overlap_by_more_than_the_carry_over_add_up():
+    chart = a_chart(thirty_mme(start=ago(40), days=30), thirty_mme(start=ago(30), days=30))
+    assert mme_on(chart, ago(29), CDC, unknown_days=180, carry_days=7).high == 60
+
+
+def test_two_fills_of_the_same_day_add_up():
+    chart = a_chart(thirty_mme(start=ago(5), days=30), thirty_mme(start=ago(5), days=30))
+    assert mme_on(chart, TODAY, CDC, unknown_days=180, carry_days=7).high == 60
+
+
+def test_a_refill_fetched_two_days_late_continues_the_dose():
+    assert around(ORDER, thirty_mme(start=ago(32), days=30)).before.high == 30
+
+
+def test_a_gap_longer_than_the_carry_over_does_not():
+    assert around(ORDER, thirty_mme(start=ago(38), days=30)).before.high == 0
 
 
 def test_what_was_worked_out_for_one_order_is_not_another_orders():

@@ -100,7 +100,13 @@ class RapidTaper(ChartRule):
             unknown_days=self.unknown_supply_days,
             carry_days=self.carry_days,
         ).after
-        before = mme_on(chart, start - period * DAY, self.factor_set, unknown_days=self.unknown_supply_days)
+        before = mme_on(
+            chart,
+            start - period * DAY,
+            self.factor_set,
+            unknown_days=self.unknown_supply_days,
+            carry_days=self.carry_days,
+        )
         facts: dict[str, FactValue] = {
             "days_on_opioids": used,
             **_totals("before", before),
@@ -127,7 +133,13 @@ class RapidTaper(ChartRule):
                 continue
             began = on_opioids_since(chart, day, max_gap_days=self.max_gap_days) or day
             used = (day - began).days + 1
-            total = mme_on(chart, day, self.factor_set, unknown_days=self.unknown_supply_days)
+            total = mme_on(
+                chart,
+                day,
+                self.factor_set,
+                unknown_days=self.unknown_supply_days,
+                carry_days=self.carry_days,
+            )
             facts: dict[str, FactValue] = {
                 "days_on_opioids": used,
                 **_totals("before", total),

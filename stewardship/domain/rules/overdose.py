@@ -85,7 +85,13 @@ class NaloxoneOffer(ChartRule):
                 carry_days=self.carry_days,
             ).after
         else:
-            total = mme_on(chart, day, self.factor_set, unknown_days=self.unknown_supply_days)
+            total = mme_on(
+                chart,
+                day,
+                self.factor_set,
+                unknown_days=self.unknown_supply_days,
+                carry_days=self.carry_days,
+            )
         over = total.reaches(self.mme_per_day)
         if over:
             risks.append(total.words)
@@ -109,15 +115,14 @@ class NaloxoneOffer(ChartRule):
 
     def _lost_tolerance(self, chart: Chart, day: date) -> bool:
         """Long use that ended ``lost_tolerance_days`` ago or more, within the look-back, and no use since."""
-        last_use = max(
-            (
-                e.last
-                for e in chart.exposures
-                if e.last is not None and e.last < day and is_of(e, DrugClass.OPIOID_ANALGESIC)
-            ),
-            default=None,
+        before = day.toordinal() - 1
+        used = next(
+            (min(last, before) for first, last in reversed(chart.opioid_spans) if first <= before), None
         )
-        if last_use is None or not self.lost_tolerance_days <= (day - last_use).days <= self.look_back_days:
+        if used is None:
+            return False
+        last_use = date.fromordinal(used)
+        if not self.lost_tolerance_days <= (day - last_use).days <= self.look_back_days:
             return False
         began = on_opioids_since(chart, last_use, max_gap_days=self.lost_tolerance_days)
         return began is not None and (last_use - began).days + 1 >= self.long_use_days
