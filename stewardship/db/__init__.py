@@ -8,7 +8,8 @@ and its audit event are one unit by construction.
 ``engine``     the two databases, made to behave alike; ``transaction``
 ``columns``    column types that mean the same on both: instants, decimals, words
 ``documents``  canonical JSON, as stored
-``tables``     the models; ``migrations/`` at the top level makes and changes them
+``tables``     the models; ``migrations/`` at the top level makes and changes them; those of what
+               arrives in files stand in ``import_tables``
 ``migrate``    up, down, and which schema a database has
 ``charts``     rows -> ``Chart``, and joining it with what a request brought
 =============  ====================================================================================
@@ -16,6 +17,7 @@ and its audit event are one unit by construction.
 
 from __future__ import annotations
 
+from stewardship.db import import_tables as import_tables
 from stewardship.db.engine import AuditKeys, Sessions, connect, transaction
 
 __all__ = ["AuditKeys", "Sessions", "connect", "transaction"]

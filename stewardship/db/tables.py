@@ -51,6 +51,9 @@ INSERT_ONLY = (
     "snooze_ends",
     "cards",
     "card_feedback",
+    "dispensing_reports",
+    "report_sources",
+    "identity_links",
 )
 
 Id = Annotated[str, mapped_column(Words(ID_LENGTH))]
@@ -538,7 +541,8 @@ class CatalogueProduct(OfOrganisation, Base):
     loaded_at: Mapped[datetime]
 
 
-def _check_lengths(table: Table) -> None:
+def check_lengths(table: Table) -> None:
+    """Add to a table the checks that keep texts to their lengths."""
     # SQLite takes text of any length for VARCHAR(n); the check makes it refuse what PostgreSQL refuses.
     column: Column[Any]
     for column in table.columns:
@@ -549,4 +553,4 @@ def _check_lengths(table: Table) -> None:
 
 
 for _table in Base.metadata.tables.values():
-    _check_lengths(_table)
+    check_lengths(_table)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import insert
 
-from stewardship.db import Sessions, tables, transaction
+from stewardship.db import Sessions, import_tables, tables, transaction
 from tests.builders import NOW, TODAY
 
 
@@ -77,6 +78,34 @@ def peopled(database: Sessions) -> Sessions:
             | by
             | {"card_id": "c-1", "at": NOW, "outcome": "accepted", "accepted": "[]", "reason_code": ""}
             | {"reason_system": "", "comment": "", "service": "s", "received_at": NOW},
+        ),
+        (
+            import_tables.Import,
+            of
+            | by
+            | {"id": "i-1", "digest": "0" * 64, "format": "asap", "source": "f", "status": "running"}
+            | {"reason": "", "rows": 0, "stored": 0, "unchanged": 0, "rejected": 0, "position": 0}
+            | {"started_at": NOW, "seen_at": NOW},
+        ),
+        (
+            import_tables.Identity,
+            of
+            | {"id": "n-1", "digest": "0" * 64, "match_key": "k", "animal": False, "patient_id": "1"}
+            | {"document": "{}", "first_seen_at": NOW},
+        ),
+        (
+            import_tables.IdentityLink,
+            of
+            | by
+            | {"identity_id": "n-1", "seq": 1, "patient_id": "1", "rule": "new", "confidence": Decimal(1)}
+            | {"reason": "", "at": NOW},
+        ),
+        (import_tables.ReportSource, of | {"id": "s-1", "document": "{}"}),
+        (
+            import_tables.DispensingReport,
+            of
+            | {"import_id": "i-1", "seq": 1, "dispensing_id": "x", "version": "v", "reporting": "new"}
+            | {"source_id": "s-1", "identity_id": "n-1", "line": 1, "document": "{}", "received_at": NOW},
         ),
     ]
     with transaction(database) as session:
