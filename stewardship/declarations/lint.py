@@ -121,7 +121,7 @@ def overdue(reference: Path, on: date) -> list[Complaint]:
 
 def _provenance(reference: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """File name and what is said of it. An empty mapping is a file of which nothing is said."""
-    for name in ("exemptions.toml", "expectations.toml", "drugs/classification.toml"):
+    for name in ("exemptions.toml", "expectations.toml", "suggestions.toml", "drugs/classification.toml"):
         yield name, checked(reference / name, _Loose()).get("provenance", {})
     said = {f"drugs/{e.get('name')}": e for e in checked(reference / "drugs/sources.toml", _Loose())["file"]}
     sets = checked(reference / "code_sets/sets.toml", _Loose())
