@@ -28,8 +28,12 @@ def report() -> None:
     "--orders", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="Length of the stream."
 )
 @click.option("--today", type=_DAY, help="The day of the stream; today unless named.")
-@click.option("--database", metavar="URL", help="Count the decisions stored there instead of a stream.")
-@click.option("--organisation", metavar="ID", help="Whose decisions; needed with --database.")
+@click.option(
+    "--database",
+    is_flag=True,
+    help="Count what is on record instead of a stream; needs --organisation.",
+)
+@click.option("--organisation", metavar="ID", help="Whose decisions of the database to count.")
 @click.option("--since", type=_DAY, help="Decisions from this day on (UTC).")
 @click.option("--until", type=_DAY, help="Decisions before this day (UTC).")
 def alert_burden(
@@ -37,7 +41,7 @@ def alert_burden(
     as_json: bool,
     orders: int,
     today: datetime | None,
-    database: str | None,
+    database: bool,
     organisation: str | None,
     since: datetime | None,
     until: datetime | None,
@@ -45,17 +49,17 @@ def alert_burden(
     """Cards for each opioid order: by policy, before and after findings of one problem are one card.
 
     Runs a stream of orders over the synthetic clinic under the policies in force; it is the same for the
-    same day. With --database it counts what is stored there, and what became of the cards that were shown.
+    same day. With --database it counts decisions on record, and what became of the cards that were shown.
     """
     from stewardship.intake import strict_json
     from stewardship.reports import alert_burden as counted
 
-    if (database is None) != (organisation is None):
-        raise click.UsageError("--database and --organisation go together")
-    if database is None and (since or until):
+    if database != (organisation is not None):
+        raise click.UsageError("--database and --organisation go together: whose decisions are meant?")
+    if not database and (since or until):
         raise click.UsageError("--since and --until are for --database")
-    if database is not None and organisation is not None:
-        burden = _stored(database, organisation, _utc(since), _utc(until))
+    if organisation is not None:
+        burden = _stored(organisation, _utc(since), _utc(until))
     else:
         burden = counted.count(_streamed(orders, _utc(today) or datetime.now(UTC)))
     if as_json:
@@ -91,12 +95,15 @@ def _judged(signed: stream.Signed, library: Library) -> Told:
     return Told(judged.decision.findings, signed.kind, signed.order.days)
 
 
-def _stored(database: str, organisation: str, since: datetime | None, until: datetime | None) -> Burden:
+def _stored(organisation: str, since: datetime | None, until: datetime | None) -> Burden:
+    import os
+
+    from stewardship.config import Settings
     from stewardship.db import connect, migrate, transaction
     from stewardship.reports import alert_burden as counted
     from stewardship.services import feedback
 
-    sessions = connect(database)
+    sessions = connect(Settings.from_env(os.environ).database_url)
     migrate.require_current(sessions.kw["bind"])
     with transaction(sessions, write=False) as session:
         burden = counted.stored(session, organisation_id=organisation, since=since, until=until)

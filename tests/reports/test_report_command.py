@@ -16,8 +16,9 @@ from tests.services.declared import EHR, ORGANISATION
 STREAM = ("--orders", "60", "--today", "2026-11-21")
 
 
-def run(*words):
-    return CliRunner().invoke(main, ["report", "alert-burden", *words])
+def run(*words, database_url=""):
+    environment = {"STEWARDSHIP_DATABASE_URL": database_url or None}
+    return CliRunner().invoke(main, ["report", "alert-burden", *words], env=environment)
 
 
 def test_the_stream_of_a_day_is_the_same_every_time():
@@ -38,17 +39,18 @@ def test_decisions_on_record_are_counted_with_what_became_of_the_cards(clinic, d
     with transaction(clinic) as session:
         card = feedback.ShownCard("c-1", decision, ("a",), "soft-stop", "plan")
         feedback.cards_shown(session, [card], by=EHR, now=NOW)
-    done = run("--database", database_url, "--organisation", ORGANISATION, "--json")
+    asked = ("--database", "--organisation", ORGANISATION)
+    done = run(*asked, "--json", database_url=database_url)
     assert done.exit_code == 0, done.output
     said = loads(done.output.encode(), max_bytes=1_000_000)
     assert said["orders"] == 1
     assert said["answers"] == {"a": {"shown": 1, "accepted": 0, "overridden": 0, "ignored": 1}}
-    table = run("--database", database_url, "--organisation", ORGANISATION, "--since", "2026-11-22").output
+    table = run(*asked, "--since", "2026-11-22", database_url=database_url).output
     assert table.startswith("0 opioid orders")
 
 
 @pytest.mark.parametrize(
-    "words", [("--database", "sqlite:///x"), ("--organisation", "o"), ("--since", "2026-11-21")], ids=str
+    "words", [("--database",), ("--organisation", "o"), ("--since", "2026-11-21")], ids=str
 )
 def test_options_that_need_each_other_say_so(words):
     refused = run(*words)
@@ -57,4 +59,4 @@ def test_options_that_need_each_other_say_so(words):
 
 
 def test_a_database_that_was_not_brought_up_is_refused(empty_url):
-    assert run("--database", empty_url, "--organisation", "o").exit_code == 3
+    assert run("--database", "--organisation", "o", database_url=empty_url).exit_code == 3
