@@ -39,9 +39,16 @@ class _PhasesSchema(StrictSchema):
     subacute_until_days = WholeNumber(required=True, least=1, most=365)
 
 
+class _EstablishedSchema(StrictSchema):
+    condition_sets = fields.List(Token(), required=True)
+    use_days = WholeNumber(required=True, least=1, most=365)
+    max_gap_days = WholeNumber(required=True, least=0, most=365)
+
+
 class _PainSchema(StrictSchema):
     source = fields.Nested(_NoteSchema, required=True)
     phases = fields.Nested(_PhasesSchema, required=True)
+    established = fields.Nested(_EstablishedSchema, required=True)
 
 
 class _DoseSchema(StrictSchema):
@@ -83,9 +90,16 @@ def read_snooze_days(reference: Path) -> int:
 
 
 def read_phase_bounds(reference: Path) -> PhaseBounds:
-    """``pain.toml``: the phases of pain."""
-    phases = _reference(reference / "pain.toml", _PainSchema())["phases"]
-    return PhaseBounds(phases["subacute_from_days"], phases["subacute_until_days"])
+    """``pain.toml``: the phases of pain, and what tells them when an order does not."""
+    data = _reference(reference / "pain.toml", _PainSchema())
+    phases, established = data["phases"], data["established"]
+    return PhaseBounds(
+        phases["subacute_from_days"],
+        phases["subacute_until_days"],
+        frozenset(established["condition_sets"]),
+        established["use_days"],
+        established["max_gap_days"],
+    )
 
 
 def read_tolerances(reference: Path) -> dict[str, Tolerance]:

@@ -43,21 +43,27 @@ class Loss(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Pain:
     """What the order is for. ``onset`` is when the pain began; ``reasons`` are its coded indications,
-    ``reason_sets`` the code sets that those codes are in."""
+    ``reason_sets`` the code sets that those codes are in. ``phase_from`` says what an unstated phase was
+    told from."""
 
     phase: Phase = Phase.UNKNOWN
     onset: date | None = None
     reasons: tuple[Coding, ...] = ()
     reason_sets: frozenset[str] = frozenset()
+    phase_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseBounds:
     """Days since onset that part the phases (``reference/pain.toml``): acute below ``subacute_from``,
-    chronic above ``subacute_until``."""
+    chronic above ``subacute_until``. The rest says what counts as established therapy for pain that
+    lasts: ``use_days`` on opioids with gaps of at most ``max_gap_days``, and a condition of the sets."""
 
     subacute_from: int
     subacute_until: int
+    condition_sets: frozenset[str] = frozenset()
+    use_days: int = 0
+    max_gap_days: int = 0
 
 
 def phase_on(pain: Pain, day: date, bounds: PhaseBounds) -> Phase:

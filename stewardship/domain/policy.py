@@ -13,7 +13,8 @@ from stewardship.domain.chart import Chart
 from stewardship.domain.drugs import DrugClass
 from stewardship.domain.exemptions import ExemptionRule, exempt_by
 from stewardship.domain.orders import Order, Phase, PhaseBounds, Setting, phase_on
-from stewardship.domain.wording import UNTOLD, Facts, in_words
+from stewardship.domain.therapy import established_pain
+from stewardship.domain.wording import UNTOLD, Facts, FactValue, in_words
 
 
 class Enforcement(StrEnum):
@@ -302,7 +303,7 @@ def decide(policies: Iterable[Policy], order: Order | None, chart: Chart) -> Dec
     for policy in policies:
         if policy.applies_to.phase_bounds is not bounds:
             bounds = policy.applies_to.phase_bounds
-            phased = _with_phase(bounds, order)
+            phased = _with_phase(bounds, order, chart)
         findings.append(_find(policy, phased, chart))
     return Decision(order.id if order else None, chart.as_of, tuple(findings))
 
@@ -313,7 +314,7 @@ def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
     if isinstance(answer, NotApplicable):
         return _not_applicable(policy, answer.because)
     if applies.phases and order is not None:
-        answer = replace(answer, facts={**answer.facts, "phase": order.pain.phase.value})
+        answer = replace(answer, facts={**answer.facts, **_phase_facts(order)})
     if isinstance(answer, Met):
         return _quiet(policy, Outcome.PASS, facts=answer.facts)
     for exemption in applies.exemptions:
@@ -326,8 +327,9 @@ def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
 
 
 def _rested(found: Finding, order: Order | None, chart: Chart) -> Finding:
-    """The finding, silent while a snooze for it lasts; a hard stop is never put to rest."""
-    if found.enforcement is Enforcement.HARD_STOP:
+    """The finding, silent while a snooze for it lasts. A hard stop is never put to rest, nor what could
+    not be checked: silence must not read as approval."""
+    if found.enforcement is Enforcement.HARD_STOP or found.outcome is not Outcome.BREACH:
         return found
     drug = order.drug.opioid_codes if order is not None and order.drug is not None else ""
     for snooze in chart.snoozes:
@@ -352,7 +354,8 @@ def _set_aside(applies: AppliesTo, order: Order | None, chart: Chart) -> Answer 
     if applies.settings and order.setting is not Setting.UNKNOWN and order.setting not in applies.settings:
         return NotApplicable(f"not for orders in the {order.setting} setting")
     if applies.phases and order.pain.phase not in applies.phases:
-        return NotApplicable(f"not for {order.pain.phase} pain")
+        told = f" (told from {order.pain.phase_from})" if order.pain.phase_from else ""
+        return NotApplicable(f"not for {order.pain.phase} pain{told}")
     born = chart.patient.birth_date
     if applies.min_age is not None and born is not None and age_on(born, order.written_on) < applies.min_age:
         return NotApplicable(f"for patients of {applies.min_age} years and older")
@@ -364,12 +367,26 @@ _NOT_AT_ORDER = NotApplicable("asked when a chart is opened only")
 _OTHER_DRUG = NotApplicable("the ordered product is not of a class that this policy is about")
 
 
-def _with_phase(bounds: PhaseBounds | None, order: Order | None) -> Order | None:
-    """The order with the phase of its pain, counted from the onset when it is not stated."""
-    if order is None or bounds is None or order.pain.onset is None:
+def _phase_facts(order: Order) -> Facts:
+    phase: dict[str, FactValue] = {"phase": order.pain.phase.value}
+    if order.pain.phase_from:
+        phase["phase_from"] = order.pain.phase_from
+    return phase
+
+
+def _with_phase(bounds: PhaseBounds | None, order: Order | None, chart: Chart) -> Order | None:
+    """The order with the phase of its pain when it does not state one: counted from the onset, or told
+    from established therapy for a condition that lasts."""
+    if order is None or bounds is None or order.pain.phase is not Phase.UNKNOWN:
         return order
-    phase = phase_on(order.pain, order.written_on, bounds)
-    return order if phase is order.pain.phase else replace(order, pain=replace(order.pain, phase=phase))
+    if order.pain.onset is not None:
+        told, phase = "onset", phase_on(order.pain, order.written_on, bounds)
+    else:
+        told = established_pain(order, chart, bounds)
+        phase = Phase.CHRONIC if told else Phase.UNKNOWN
+    if phase is Phase.UNKNOWN:
+        return order
+    return replace(order, pain=replace(order.pain, phase=phase, phase_from=told))
 
 
 def age_on(birth_date: date, day: date) -> int:

@@ -23,7 +23,7 @@ from stewardship.domain.episodes import (
     same_strength,
 )
 from stewardship.domain.mme import MME, FactorSet, Total, daily_mme, total
-from stewardship.domain.orders import Order, SupplyKind
+from stewardship.domain.orders import Order, PhaseBounds, SupplyKind
 
 _ZERO = Decimal(0)
 
@@ -128,6 +128,29 @@ def on_opioids_since(chart: Chart, on: date, *, max_gap_days: int) -> date | Non
         since = first
         reach = first
     return None if since is None else date.fromordinal(since)
+
+
+def established_pain(order: Order, chart: Chart, bounds: PhaseBounds) -> str:
+    """From what it can be told that an order of unstated phase is for chronic pain: opioids for
+    ``use_days`` until now, and a condition on record since before that; empty when it cannot."""
+    if not bounds.condition_sets:
+        return ""
+    start = order.starts_on
+    since = on_opioids_since(chart, start - DAY, max_gap_days=bounds.max_gap_days)
+    if since is None or (start - since).days < bounds.use_days:
+        return ""
+    for condition in chart.conditions:
+        recorded = condition.onset or condition.recorded_on
+        if (
+            condition.active is not True
+            or recorded is None
+            or condition.sets.isdisjoint(bounds.condition_sets)
+        ):
+            continue
+        if (start - recorded).days > bounds.subacute_until:
+            code = f"{condition.codings[0].system} {condition.codings[0].code}" if condition.codings else ""
+            return f"opioids since {since:%d %b %Y} and condition {code} since {recorded:%d %b %Y}"
+    return ""
 
 
 # --- dose -------------------------------------------------------------------------------------------

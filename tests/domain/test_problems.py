@@ -74,8 +74,12 @@ def test_a_hard_stop_is_never_put_to_rest():
     assert rested(own="hard-stop", enforcement="hard-stop").enforcement is Enforcement.HARD_STOP
 
 
-def test_a_snooze_for_every_drug_rests_what_cannot_be_told_too():
-    assert rested(CannotTell(("history",)), drug="").enforcement is Enforcement.SILENT
+def test_a_snooze_may_be_for_every_drug():
+    assert rested(drug="").enforcement is Enforcement.SILENT
+
+
+def test_what_could_not_be_checked_is_never_put_to_rest():
+    assert rested(CannotTell(("history",))).enforcement is Enforcement.INFORM
 
 
 def test_another_policys_snooze_rests_nothing():
