@@ -1,0 +1,133 @@
+"""Files that were cut off or tampered with: never complete, never a crash, and only the bad rows are lost."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stewardship.intake.asap import Closed, Status, read, shipped
+from tests.intake.asap.files import (
+    PHARMACY,
+    PRESCRIBER,
+    a_file,
+    accepted,
+    closed,
+    dispensing,
+    events,
+    noted,
+    patient,
+    rejected,
+    rows,
+)
+
+FORTY = a_file(rows(40), line_end="\n").removesuffix(b"\n")
+WHOLE = [(a.row, a.patient) for a in accepted(read(FORTY))]
+
+
+def test_the_whole_file_of_forty_rows_is_complete():
+    assert closed(read(FORTY)).status is Status.COMPLETE
+    assert len(WHOLE) == 40
+
+
+def test_a_file_cut_at_any_byte_is_never_complete_and_gives_a_beginning_of_its_rows():
+    for cut in range(len(FORTY)):
+        found = events(FORTY[:cut])
+        good = [(a.row, a.patient) for a in accepted(found)]
+        (end,) = [e for e in found if isinstance(e, Closed)]
+        assert end.status in (Status.TRUNCATED, Status.UNREADABLE), cut
+        assert good == WHOLE[: len(good)], cut
+
+
+def test_the_row_at_which_a_file_breaks_off_is_not_given_out():
+    # Its PRE is whole, but an ingredient could have been cut off after it.
+    cut = FORTY[: FORTY.index(b"PAT*", FORTY.index(b"RX0007"))]
+    found = events(cut)
+    assert len(accepted(found)) == 6
+    assert [(r.position, r.faults[-1].code) for r in rejected(found)] == [(7, "truncated")]
+
+
+SPOILERS = {
+    "AN": (["\x01", "X" * 250], ["character", "too-long"]),
+    "N": (["x", "9" * 11], ["not-a-number", "too-long"]),
+    "D": (["1.2.3", "9" * 12], ["not-a-decimal", "too-long"]),
+    "DT": (["20261301", "TODAY"], ["not-a-date", "not-a-date"]),
+}
+
+
+def mutations(count: int) -> list[tuple[int, str, str, str, str]]:
+    """Row, segment, element, the value put there, the code that it must be answered with."""
+    chance = random.Random(4)  # noqa: S311 - seeded on purpose
+    found = []
+    segments = shipped().versions["4.2A"].segments
+    while len(found) < count:
+        segment = segments[chance.choice(["PAT", "DSP", "PRE"])]
+        element = chance.choice(segment.elements)
+        values, codes = SPOILERS[element.type]
+        which = chance.randrange(3)
+        if which == 2:
+            if element.required:
+                value, code = "", "required"
+            elif element.codes:
+                value, code = "Q" if element.type == "AN" else "77", "code-unknown"
+            else:
+                continue
+        else:
+            value, code = values[which], codes[which]
+        found.append((chance.randrange(40), segment.id, element.id, value, code))
+    return found
+
+
+@pytest.mark.parametrize(("row", "segment", "element", "value", "code"), mutations(200))
+def test_a_spoilt_element_is_named_and_the_other_rows_are_good(row, segment, element, value, code):
+    lines = FORTY.decode().split("\n")
+    at = 3 + 3 * row + ["PAT", "DSP", "PRE"].index(segment)
+    fields = lines[at].rstrip("~").split("*")
+    position = int(element[3:])
+    fields += [""] * (position + 1 - len(fields))
+    fields[position] = value
+    lines[at] = "*".join(fields) + "~"
+    found = events("\n".join(lines).encode())
+    (bad,) = rejected(found)
+    assert [(f.line, f.segment, f.element, f.code) for f in bad.faults] == [(at + 1, segment, element, code)]
+    assert [(a.row, a.patient) for a in accepted(found)] == WHOLE[:row] + WHOLE[row + 1 :]
+    assert closed(found).accepted + closed(found).rejected == 40
+
+
+@pytest.mark.parametrize("row", range(0, 40, 7))
+def test_a_corrected_file_adds_exactly_the_missing_row(row):
+    bad = FORTY.replace(f"RX{row + 1:04d}*20260104".encode(), f"RX{row + 1:04d}*2026xxxx".encode())
+    good = {a.row.key for a in accepted(read(bad))}
+    assert {r.key for r, _ in WHOLE} - good == {WHOLE[row][0].key}
+
+
+def test_one_in_a_hundred_of_ten_thousand_rows():
+    chance = random.Random(5)  # noqa: S311 - seeded on purpose
+    bad = set(chance.sample(range(1, 10_001), 100))
+    body = [
+        s
+        for n in range(1, 10_001)
+        for s in (patient(n), dispensing(n, e09="?" if n in bad else "20"), PRESCRIBER)
+    ]
+    found = events(a_file(body))
+    assert {r.position for r in rejected(found)} == bad
+    assert {r.faults[0].element for r in rejected(found)} == {"DSP09"}
+    assert closed(found).accepted == 9_900
+    assert noted(found) == []
+
+
+@given(st.binary(max_size=400), st.integers(0, 2000))
+@settings(max_examples=150)
+def test_rubbish_in_the_middle_never_raises(rubbish, at):
+    whole = a_file(rows(4), pharmacy=PHARMACY)
+    list(read(whole[:at] + rubbish + whole[at:]))
+
+
+@given(st.text(alphabet="THISPADRECTX*~\\\n0129", max_size=300))
+@settings(max_examples=150)
+def test_anything_that_looks_like_the_format_is_read_or_refused(text):
+    found = events(b"TH*4.2A*1*01**20260105*0930*P**~~" + text.encode())
+    assert sum(isinstance(e, Closed) for e in found) >= 1
+    assert all(r.faults for r in rejected(found))
