@@ -68,8 +68,10 @@ class _Words(dict[str, str]):
 
 
 def in_words(template: str, facts: Facts) -> str:
-    """A card's text with ``{fact}`` filled in."""
-    return template.format_map(_Words(facts)) if "{" in template else template
+    """A card's text with ``{fact}`` filled in; a fact that is empty leaves no gap."""
+    if "{" not in template:
+        return template
+    return template.format_map(_Words(facts)).replace("  ", " ").strip()
 
 
 def said(value: FactValue) -> str:

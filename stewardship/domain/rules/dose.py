@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import ClassVar
 
 from stewardship.domain.chart import Chart
-from stewardship.domain.dosage import DailyDose, daily_acetaminophen, doses
+from stewardship.domain.dosage import Basis, DailyDose, daily_acetaminophen, doses, gap
 from stewardship.domain.drugs import Drug
 from stewardship.domain.episodes import (
     DAY,
     Covered,
 )
-from stewardship.domain.mme import FactorSet, Total
+from stewardship.domain.mme import FactorSet, Total, shown, span
 from stewardship.domain.orders import Order, Supply
 from stewardship.domain.policy import Answer, Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules.kinds import ChartRule, OrderRule
@@ -47,6 +47,7 @@ class HighDoseReview(OrderRule):
             **_totals("before", around.before),
             "mme_per_day": self.mme_per_day,
             "factor_set": self.factor_set.id,
+            "dose_gap": _written_and_supplied(order, drug),
         }
         over = around.after.reaches(self.mme_per_day)
         if over:
@@ -56,6 +57,20 @@ class HighDoseReview(OrderRule):
         if chart.history_gaps:
             return CannotTell(("history",), {**facts, "history_gaps": chart.history_gaps})
         return Met(facts)
+
+
+def _written_and_supplied(order: Order, drug: Drug) -> str:
+    """How the instructions and the quantity of the order disagree; the higher of the two was counted."""
+    computed = doses(drug, order.dosage, order.quantity, order.days_supply)
+    written = next((d for d in computed if d.basis is Basis.SIGNATURE), None)
+    supplied = next((d for d in computed if d.basis is Basis.SUPPLY), None)
+    if written is None or supplied is None:
+        return ""
+    found = gap(written, supplied, tolerance_percent=Decimal(0))
+    if found is None:
+        return ""
+    instructed = span(found.signature_low, found.signature_high)
+    return f"The instructions come to {instructed} units a day, the quantity to {shown(found.supply)}."
 
 
 def _totals(name: str, total: Total) -> dict[str, FactValue]:
