@@ -11,6 +11,7 @@ from stewardship.intake.asap.events import (
     Status,
     ZeroReport,
 )
+from stewardship.intake.asap.faults import in_words
 from stewardship.intake.asap.reader import file_digest, read
 from stewardship.intake.asap.supplies import to_supply
 from stewardship.intake.asap.writer import Entry, NothingDispensed, write, write_zero_report
@@ -28,6 +29,7 @@ __all__ = [
     "Status",
     "ZeroReport",
     "file_digest",
+    "in_words",
     "read",
     "read_definitions",
     "shipped",

@@ -78,6 +78,11 @@ def _text(written: str) -> str:
         return written.encode("latin-1").decode("cp1252", errors="replace")
 
 
+def _line_ends(text: str) -> int:
+    """How many lines end in the text, be it in CR LF, in LF or in CR."""
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
 class _Lexer:
     """``_held`` is what was read and not yet given out. Once a terminator is known, it begins where a
     segment does."""
@@ -88,6 +93,7 @@ class _Lexer:
         self._held = ""
         self._line = 1
         self._offset = 0
+        self._after_cr = False
         self._skipping = False  # inside an overlong segment
         self._astray = False  # before a header, in what is none
 
@@ -127,16 +133,19 @@ class _Lexer:
         """The segments at the beginning of what is held; returns how many characters of the text are
         left after the last terminator."""
         *segments, rest = text.split(self._terminator)
-        line, offset = self._line, self._offset
+        # The other half of a CR LF that was counted already is no further line.
+        line, offset = self._line - (self._after_cr and text.startswith("\n")), self._offset
         for raw in segments:
-            newlines = raw.count("\n") or raw.count("\r")
+            newlines = raw.count("\n")
+            if "\r" in raw:
+                newlines = _line_ends(raw)
             segment = raw.strip(_SPACE)
             if segment and not self._skipping:
                 at, here = offset, line
                 if newlines or len(segment) != len(raw):
                     lead = raw[: raw.index(segment[0])]
                     at += len(lead)
-                    here += lead.count("\n") or lead.count("\r")
+                    here += _line_ends(lead)
                 if not segment.isascii():
                     segment = _text(segment)
                 if len(segment) > LONGEST_SEGMENT:
@@ -147,7 +156,8 @@ class _Lexer:
             line += newlines
             offset += len(raw) + 1
         self._held = self._held[offset - self._offset :]
-        self._line, self._offset = line, offset
+        if segments:
+            self._line, self._offset, self._after_cr = line, offset, False
         if len(rest) <= LONGEST_SEGMENT:
             return len(rest)
         if not self._skipping:
@@ -240,13 +250,13 @@ class _Lexer:
 
     def _piece(self, kind: Kind, raw: str) -> Piece:
         lead = raw[: len(raw) - len(raw.lstrip(_SPACE))]
-        newlines = lead.count("\n") or lead.count("\r")
-        return kind, _text(raw.strip(_SPACE)), self._line + newlines, self._offset + len(lead)
+        return kind, _text(raw.strip(_SPACE)), self._line + _line_ends(lead), self._offset + len(lead)
 
     def _advance(self, length: int) -> None:
         """Let go of the beginning of what is held."""
         gone = self._held[:length]
-        self._line += gone.count("\n") or gone.count("\r")
+        self._line += _line_ends(gone) - (self._after_cr and gone.startswith("\n"))
+        self._after_cr = gone.endswith("\r") or (self._after_cr and not gone)
         self._offset += length
         self._held = self._held[length:]
 

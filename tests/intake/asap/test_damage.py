@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stewardship.intake.asap import Closed, Status, read, shipped
+from stewardship.intake.asap import Closed, Status, in_words, read, shipped
 from tests.intake.asap.files import (
     PHARMACY,
     PRESCRIBER,
@@ -122,12 +122,32 @@ def test_one_in_a_hundred_of_ten_thousand_rows():
 @settings(max_examples=150)
 def test_rubbish_in_the_middle_never_raises(rubbish, at):
     whole = a_file(rows(4), pharmacy=PHARMACY)
-    list(read(whole[:at] + rubbish + whole[at:]))
+    content = whole[:at] + rubbish + whole[at:]
+    found = events(content)
+    assert all(in_words(fault) for fault in noted(found))
+    # Whatever it is, it is the same in blocks of any size.
+    assert list(read([content[n : n + 5] for n in range(0, len(content), 5)])) == found
+    assert list(read([content[n : n + 1] for n in range(len(content))])) == found
 
 
-@given(st.text(alphabet="THISPADRECTX*~\\\n0129", max_size=300))
-@settings(max_examples=150)
-def test_anything_that_looks_like_the_format_is_read_or_refused(text):
-    found = events(b"TH*4.2A*1*01**20260105*0930*P**~~" + text.encode())
+HEADER = "TH*4.2*1*01**20260105*0930*P**"
+pieces_of_files = st.lists(
+    st.one_of(
+        st.sampled_from(["~", "\\", "\n", "\r\n", "\r", "*", " ", "TH*", "TH*3.0*", "SMITH*", "\ufeff"]),
+        st.sampled_from([*rows(1), PHARMACY, HEADER + "~~", HEADER + "\\\\", HEADER + "~"]),
+        st.sampled_from(["IS*1*X", "TP*5", "TT*1*8", "CDI*01*01*1*1", "AIR*NY*1"]),
+        st.text(alphabet="THISPADRECTX*~\\\n\r0129é", max_size=12),
+    ),
+    max_size=30,
+)
+
+
+@given(pieces_of_files)
+@settings(max_examples=300)
+def test_anything_that_looks_like_the_format_is_read_or_refused(parts):
+    content = ("TH*4.2A*1*01**20260105*0930*P**~~" + "".join(parts)).encode()
+    found = events(content)
+    assert list(read([content[n : n + 1] for n in range(len(content))])) == found
+    assert all(in_words(f) for r in rejected(found) for f in r.faults)
     assert sum(isinstance(e, Closed) for e in found) >= 1
     assert all(r.faults for r in rejected(found))

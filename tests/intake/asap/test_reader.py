@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -448,3 +449,21 @@ def test_a_state_does_without_what_the_standard_asks_for():
 def test_a_state_that_nobody_described_is_refused():
     with pytest.raises(InvalidInput, match="no ASAP requirements"):
         events(a_file(rows(1)), state="ZZ")
+
+
+def test_memory_does_not_grow_with_the_file():
+    def peak(count: int) -> int:
+        def blocks():
+            yield a_file([], tp=3 * count + 2).split(b"TP*")[0]
+            for number in range(count):
+                yield f"{patient(number)}~{dispensing(number)}~{PRESCRIBER}~".encode()
+
+        tracemalloc.start()
+        for _ in read(blocks()):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)
+    assert peak(3_000) < 1.2 * peak(1_000)
