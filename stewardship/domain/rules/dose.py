@@ -43,8 +43,8 @@ class HighDoseReview(OrderRule):
             carry_days=self.carry_days,
         )
         facts: dict[str, FactValue] = {
-            **_totals("after", around.after),
-            **_totals("before", around.before),
+            **_totals("after", around.after, chart),
+            **_totals("before", around.before, chart),
             "mme_per_day": self.mme_per_day,
             "factor_set": self.factor_set.id,
             "dose_gap": _written_and_supplied(order, drug),
@@ -73,11 +73,15 @@ def _written_and_supplied(order: Order, drug: Drug) -> str:
     return f"The instructions come to {instructed} units a day, the quantity to {shown(found.supply)}."
 
 
-def _totals(name: str, total: Total) -> dict[str, FactValue]:
+def _totals(name: str, total: Total, chart: Chart) -> dict[str, FactValue]:
+    """A total as facts; with gaps in the history it is what is known of, and more may be taken."""
+    words = total.words
+    if chart.history_gaps and total.complete:
+        words = f"at least {words}" if total.high else "not known"
     return {
-        f"{name}": total.words,
+        f"{name}": words,
         f"{name}_mme": total.high,
-        f"{name}_complete": total.complete,
+        f"{name}_complete": total.complete and not chart.history_gaps,
     }
 
 
@@ -124,8 +128,8 @@ class RapidTaper(ChartRule):
         )
         facts: dict[str, FactValue] = {
             "days_on_opioids": used,
-            **_totals("before", before),
-            **_totals("after", after),
+            **_totals("before", before, chart),
+            **_totals("after", after, chart),
             "percent": self.percent,
             "period_days": period,
         }
@@ -157,7 +161,7 @@ class RapidTaper(ChartRule):
             )
             facts: dict[str, FactValue] = {
                 "days_on_opioids": used,
-                **_totals("before", total),
+                **_totals("before", total, chart),
                 "after": "no supply on record",
                 "last_day": day,
                 "what": f"Opioid supply ended on {day.day} {day:%b %Y} after {used} days",
