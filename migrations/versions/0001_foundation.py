@@ -14,7 +14,7 @@ branch_labels = None
 depends_on = None
 
 ROLES = ("prescriber", "pharmacist", "compliance", "ehr", "admin")
-INSERT_ONLY = ("decisions", "findings", "overrides", "countersignatures", "audit_events")
+INSERT_ONLY = ("policy_versions", "decisions", "findings", "overrides", "countersignatures", "audit_events")
 FACTS = ("conditions", "observations", "procedures", "plans", "goals", "encounters")
 
 # In the order in which they can be removed.
@@ -25,6 +25,7 @@ TABLES = (
     "orders",
     "findings",
     "decisions",
+    "policy_versions",
     *FACTS,
     "supplies",
     "patients",
@@ -209,7 +210,18 @@ def create_history(instant: sa.types.TypeEngine) -> None:
 
 
 def create_decisions(instant: sa.types.TypeEngine) -> None:
-    """Decisions with the facts they used, the orders that were submitted, and the findings."""
+    """Decisions with the facts and policies they used, the orders that were submitted, and the findings."""
+    create(
+        "policy_versions",
+        ("policy_id", "version", "sha256"),
+        words("policy_id"),
+        (sa.Column("version", sa.Integer(), nullable=False, autoincrement=False),),
+        words("sha256", 64),
+        document("document"),
+        check("version", "version BETWEEN 1 AND 1000000"),
+        check("sha256", "length(sha256) = 64"),
+        rowid=False,
+    )
     create(
         "decisions",
         ("id",),

@@ -42,6 +42,7 @@ NAMING = {
 
 #: Tables whose rows are never changed and never removed.
 INSERT_ONLY = (
+    "policy_versions",
     "decisions",
     "findings",
     "overrides",
@@ -277,11 +278,33 @@ class Encounter(Fact, Base):
     __table_args__ = _of_patient()
 
 
+class PolicyVersion(OfOrganisation, Base):
+    """What a policy version adds to each of its findings: title, source, coded reasons, exception path.
+
+    Written when the version first decides something, and never again. ``sha256`` is the document's own,
+    so that a decision that names it says which words it meant; the document holds the SHA-256 of the
+    policy's file.
+    """
+
+    __tablename__ = "policy_versions"
+    __table_args__ = (
+        between("version", 1, 1_000_000),
+        CheckConstraint("length(sha256) = 64", name="sha256"),
+        {"sqlite_with_rowid": False},
+    )
+
+    policy_id: Mapped[Key]
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sha256: Mapped[str] = mapped_column(Words(64), primary_key=True)
+    document: Mapped[Json]
+
+
 class Decision(OfOrganisation, Base):
     """What was decided about an order, with everything needed to decide it again.
 
     ``order_document`` and ``chart_document`` are the facts as used; ``policies_document`` lists the
-    policies in force as [id, version, SHA-256]. A decision about a chart alone has no order.
+    policies in force as [id, version, SHA-256], which name rows of ``policy_versions``. A decision about
+    a chart alone has no order.
     """
 
     __tablename__ = "decisions"
@@ -324,7 +347,7 @@ class Order(OfOrganisation, Base):
 
 
 class Finding(OfOrganisation, Base):
-    """What one policy said, in full: the document is the finding as every face shows it."""
+    """What one policy said: the document is the finding, without what its policy version adds to it."""
 
     __tablename__ = "findings"
     __table_args__ = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from stewardship.domain.policy import Decision, Enforcement, Finding, Outcome, Policy, Severity
@@ -23,7 +24,8 @@ class Policies(Protocol):
 
 
 def finding_json(finding: Finding, policy: Policy) -> dict[str, Any]:
-    """One finding, with its policy's title, source, reasons for an override and exception path."""
+    """One finding as every face shows it: what ``documents.encode_shown`` keeps of it, and what its policy
+    version adds."""
     return {
         "policy": finding.policy,
         "version": finding.version,
@@ -38,7 +40,7 @@ def finding_json(finding: Finding, policy: Policy) -> dict[str, Any]:
         "missing": list(finding.missing),
         "evidence": finding.evidence,
         "snoozed_until": finding.snoozed_until and finding.snoozed_until.isoformat(),
-        **_policy_part(policy),
+        **policy_json(policy),
     }
 
 
@@ -126,17 +128,11 @@ def instant_json(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-# What a policy contributes is the same for every finding of that version, so it is made once. The policy
-# is kept beside it, and with that its identity.
-_parts: dict[int, tuple[Policy, dict[str, Any]]] = {}
-
-
-def _policy_part(policy: Policy) -> dict[str, Any]:
-    known = _parts.get(id(policy))
-    if known is not None:
-        return known[1]
+@lru_cache(maxsize=1024)
+def policy_json(policy: Policy) -> Mapping[str, Any]:
+    """What a policy version adds to each of its findings: title, source, coded reasons, exception path."""
     source, path = policy.source, policy.exception
-    part = {
+    return {
         "title": policy.title,
         "force": source.force.value,
         "source": {
@@ -154,5 +150,3 @@ def _policy_part(policy: Policy) -> dict[str, Any]:
             "requires_note": path.requires_note,
         },
     }
-    _parts[id(policy)] = (policy, part)
-    return part

@@ -10,14 +10,14 @@ from typing import Any
 from sqlalchemy import Row, update
 from sqlalchemy.orm import Session
 
-from stewardship.db import documents, tables
+from stewardship.db import tables
 from stewardship.db.engine import new_id
 from stewardship.db.patients import insert_once
 from stewardship.db.tables import ExceptionStatus
 from stewardship.domain.errors import Conflict, Fault, Forbidden, InvalidInput
 from stewardship.domain.people import Principal, Role
 from stewardship.domain.policy import Enforcement
-from stewardship.services import answers, audit
+from stewardship.services import answers, audit, policy_versions
 from stewardship.services.standing import (
     ExceptionState,
     OverrideRecord,
@@ -81,7 +81,7 @@ def override(
         raise Conflict(
             f"{policy_id} is no soft stop of this decision: there is nothing to override", code="no-stop"
         )
-    refuse_uncoded(reason, documents.decode_shown(found.document)["override_reasons"])
+    refuse_uncoded(reason, policy_versions.words_of_finding(session, found)["override_reasons"])
     comment = _words(comment, "/comment")
     row = {
         "organisation_id": by.organisation_id,
@@ -124,18 +124,18 @@ def request_exception(
     """
     found = finding_row(session, decision_id, policy_id, by)
     only_prescribers(by, "ask for an exception")
-    said = documents.decode_shown(found.document)
     if found.enforcement != Enforcement.HARD_STOP.value:
         raise Conflict(f"{policy_id} is no hard stop of this decision", code="no-stop")
-    if said["exception"] is None:
+    words = policy_versions.words_of_finding(session, found)
+    if words["exception"] is None:
         raise Conflict(f"{policy_id} has no exception path: change the order", code="no-exception")
-    if said["override_reasons"]:
-        refuse_uncoded(reason, said["override_reasons"])
+    if words["override_reasons"]:
+        refuse_uncoded(reason, words["override_reasons"])
     elif not visible(reason):
         raise invalid("/reason", "required", "say why")
     reason = _words(reason, "/reason", LONGEST_REASON)
     note = _words(note, "/note")
-    wanted = said["exception"]["requires_note"]
+    wanted = words["exception"]["requires_note"]
     if wanted and not visible(note):
         raise invalid("/note", "required", f"this exception needs a note: {wanted}")
     row = {

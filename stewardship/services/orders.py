@@ -25,10 +25,10 @@ from stewardship.domain.orders import Order
 from stewardship.domain.people import Principal
 from stewardship.domain.policy import Decision, Policy
 from stewardship.domain.signing import Judged, judge
-from stewardship.services import answers, audit
+from stewardship.services import answers, audit, policy_versions
 
 
-class Library(charts.Meanings, answers.Policies, Protocol):
+class Library(charts.Meanings, Protocol):
     """What is declared: products, code sets and policies."""
 
     def in_force(self, on: date, /) -> tuple[Policy, ...]:
@@ -182,7 +182,7 @@ def _keep(
 ) -> list[str]:
     """Write decisions, findings and audit events; the ids of the decisions."""
     policies = library.in_force(now.date())
-    in_force = documents.encode([[p.id, p.version, p.sha256] for p in policies])
+    in_force = policy_versions.keep(session, policies, organisation_id=by.organisation_id)
     decisions: list[dict[str, Any]] = []
     findings: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
@@ -197,9 +197,9 @@ def _keep(
                 "outcome": finding.outcome.value,
                 "enforcement": finding.enforcement.value,
                 "severity": finding.severity.value,
-                "document": documents.encode_shown(answers.finding_json(finding, policy)),
+                "document": documents.encode_shown(finding),
             }
-            for finding, policy in zip(one.decision.findings, policies, strict=True)
+            for finding in one.decision.findings
         ]
         row = {
             "organisation_id": by.organisation_id,

@@ -20,7 +20,7 @@ from stewardship.domain.errors import Conflict, Forbidden, NotFound
 from stewardship.domain.orders import Order
 from stewardship.domain.people import Principal, Role
 from stewardship.domain.policy import Enforcement, Outcome
-from stewardship.services import answers, audit
+from stewardship.services import answers, audit, policy_versions
 from stewardship.services.decisions import invalid, only_prescribers, refuse_uncoded
 from stewardship.services.standing import finding_row, rows_of
 
@@ -87,7 +87,7 @@ def snooze(
     found = finding_row(session, decision_id, policy_id, by)
     only_prescribers(by, "snooze a finding")
     _refuse_restless(found, policy_id)
-    refuse_uncoded(reason, documents.decode_shown(found.document)["override_reasons"])
+    refuse_uncoded(reason, policy_versions.words_of_finding(session, found)["override_reasons"])
     today, last = now.date(), now.date() + timedelta(days=library.snooze_days)
     if not today < until <= last:
         words = f"give a day after {today}, and {last} at the latest"

@@ -19,7 +19,7 @@ from stewardship.db.tables import ExceptionStatus
 from stewardship.domain.errors import NotFound
 from stewardship.domain.people import Principal
 from stewardship.domain.policy import Disposition, Enforcement
-from stewardship.services import answers
+from stewardship.services import answers, policy_versions
 
 _decisions: Any = tables.Decision.__table__
 _patients: Any = tables.Patient.__table__
@@ -129,18 +129,17 @@ def read(session: Session, decision_id: str, *, by: Principal) -> StoredDecision
     requests: dict[str, list[ExceptionState]] = {}
     for request in rows_of(session, _requests, mine, _requests.c.at):
         requests.setdefault(request.policy_id, []).append(state_of(session, request))
+    words = policy_versions.words_of(session, row)
     findings = tuple(
         StoredFinding(
             policy=found.policy_id,
             enforcement=Enforcement(found.enforcement),
-            # Decisions from before there were snoozes do not speak of them.
-            said={"snoozed_until": None, **documents.decode_shown(found.document)},
+            said=documents.decode_shown(found.document) | _without_file(words[found.policy_id]),
             override=overrides.get(found.policy_id),
             exceptions=tuple(requests.get(found.policy_id, ())),
         )
         for found in rows_of(session, _findings, mine, _findings.c.policy_id)
     )
-    in_force = documents.decode(row.policies_document, list[tuple[str, int, str]])
     return StoredDecision(
         id=row.id,
         order_id=row.order_id,
@@ -151,7 +150,10 @@ def read(session: Session, decision_id: str, *, by: Principal) -> StoredDecision
         by_role=row.by_role,
         disposition=Disposition(row.disposition),
         findings=findings,
-        policies=tuple(in_force),
+        policies=tuple(
+            (policy_id, version, words[policy_id]["file"])
+            for policy_id, version, _ in policy_versions.references(row.policies_document)
+        ),
     )
 
 
@@ -272,7 +274,7 @@ def exception_path(session: Session, request: Row[Any]) -> Mapping[str, Any]:
         "policy_id": request.policy_id,
     }
     (found,) = rows_of(session, _findings, mine)
-    path: Mapping[str, Any] = documents.decode_shown(found.document)["exception"]
+    path: Mapping[str, Any] = policy_versions.words_of_finding(session, found)["exception"]
     return path
 
 
@@ -299,6 +301,10 @@ def state_of(session: Session, request: Row[Any]) -> ExceptionState:
         missing_signatures=missing,
         missing_roles=roles,
     )
+
+
+def _without_file(words: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: said for name, said in words.items() if name != "file"}
 
 
 def _override(row: Row[Any]) -> OverrideRecord:

@@ -1,9 +1,9 @@
 """Whether anybody has altered the record: walks an organisation's chain, and what it bears witness to.
 
-First every entry is checked against the one before it: the first bad one is named. Then every decision,
-override, exception, countersignature, snooze and report about a card is compared with the entry that was
-written together with it, and rows that no entry speaks of are named too. What this cannot show is a tail
-that was cut off whole, entries and rows alike.
+First every entry is checked against the one before it: the first bad one is named. Then every decision
+with its findings and policy versions, override, exception, countersignature, snooze and report about a
+card is compared with the entry that was written together with it, and rows that no entry speaks of are
+named too. What this cannot show is a tail that was cut off whole, entries and rows alike.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, tables
-from stewardship.services import audit
+from stewardship.services import audit, policy_versions
 from stewardship.services.orders import content_digest
 
 _events: Any = tables.AuditEvent.__table__
 _decisions: Any = tables.Decision.__table__
 _orders: Any = tables.Order.__table__
 _findings: Any = tables.Finding.__table__
+_versions: Any = tables.PolicyVersion.__table__
 _overrides: Any = tables.Override.__table__
 _requests: Any = tables.ExceptionRequest.__table__
 _signatures: Any = tables.Countersignature.__table__
@@ -60,6 +61,7 @@ class _Witnessed:
     """What the entries spoke of: to be compared with the rows that exist."""
 
     decisions: set[str] = field(default_factory=set)
+    versions: set[policy_versions.Reference] = field(default_factory=set)
     overrides: set[tuple[str, str]] = field(default_factory=set)
     requests: dict[str, str] = field(default_factory=dict)
     signatures: set[tuple[str, str]] = field(default_factory=set)
@@ -138,6 +140,14 @@ def _decided(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen:
     found = [_named(finding) for finding in session.connection().execute(asked)]
     if content_digest(_named(row), found) != detail["sha256"]:
         return f"decision {entry.subject} or its findings are not what was decided"
+    for policy_id, version, sha256 in policy_versions.references(row.policies_document):
+        if (policy_id, version, sha256) in seen.versions:
+            continue
+        of_policy = {"policy_id": policy_id, "version": version, "sha256": sha256}
+        words = _row(session, _versions, entry.organisation_id, **of_policy)
+        if words is None or documents.digest(words.document) != sha256:
+            return f"{policy_id} version {version}, which made decision {entry.subject}, is not what it was"
+        seen.versions.add((policy_id, version, sha256))
     if entry.action == "order.submitted" and not _row(
         session, _orders, entry.organisation_id, decision_id=entry.subject, id=row.order_id
     ):
@@ -251,6 +261,7 @@ def _extra(session: Session, organisation_id: str, seen: _Witnessed) -> Fault | 
 
     kinds: tuple[tuple[Any, tuple[str, ...], Collection[Any], str], ...] = (
         (_decisions, ("id",), seen.decisions, "decision {0}"),
+        (_versions, ("policy_id", "version", "sha256"), seen.versions, "version {1} of {0}"),
         (_overrides, ("decision_id", "policy_id"), seen.overrides, "the override of {1} of decision {0}"),
         (
             _signatures,

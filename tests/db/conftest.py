@@ -22,6 +22,10 @@ def peopled(database: Sessions) -> Sessions:
         (tables.Organisation, {"id": "org-1", "name": "One", "created_at": NOW}),
         (tables.Patient, of | {"id": "1", "ehr_id": "p-1", "sex": "", "deceased": False, "recorded_at": NOW}),
         (
+            tables.PolicyVersion,
+            of | {"policy_id": "a-policy", "version": 1, "sha256": "0" * 64, "document": "{}"},
+        ),
+        (
             tables.Decision,
             of
             | by

@@ -15,7 +15,7 @@ from stewardship.domain.chart import Chart, Condition, Patient
 from stewardship.domain.errors import Conflict, InvalidInput, PatientMismatch
 from stewardship.domain.orders import Order, SupplyKind
 from stewardship.domain.policy import Breach, CannotTell, Disposition, Enforcement, Met, NotApplicable
-from stewardship.services import audit, orders
+from stewardship.services import audit, decisions, orders
 from tests.builders import NOW, a_chart, a_supply, an_order
 from tests.services.declared import PRESCRIBER, Declared, a_policy
 
@@ -84,7 +84,7 @@ def test_a_check_keeps_the_decision_with_everything_it_rests_on(clinic):
         assert row.id == checked.decision_id
         assert documents.decode(row.order_document, Order) == order
         assert documents.decode(row.chart_document, Chart) == chart
-        assert documents.decode_shown(row.policies_document) == [["stop", 1, "0" * 64]]
+        assert decisions.read(session, row.id, by=PRESCRIBER).policies == (("stop", 1, "0" * 64),)
         assert (row.disposition, row.channel, row.by_user) == ("needs-reason", "cds-hooks", "u-prescriber")
 
 
@@ -270,14 +270,13 @@ def test_a_stored_decision_can_be_made_again_from_its_documents(clinic):
         row = session.execute(select(tables.Decision)).scalar_one()
         (stored,) = session.execute(select(tables.Finding.document)).scalars()
     from stewardship.domain.policy import decide
-    from stewardship.services import answers
 
     again = decide(
         SEES.in_force(NOW.date()),
         documents.decode(row.order_document, Order),
         documents.decode(row.chart_document, Chart),
     )
-    assert documents.encode_shown(answers.finding_json(again.findings[0], SEES.policies[0])) == stored
+    assert documents.encode_shown(again.findings[0]) == stored
 
 
 def test_cannot_tell_is_kept_as_such_with_its_softened_stop(clinic):

@@ -120,6 +120,8 @@ def test_an_entry_made_without_the_key_is_found(busy, database_url):
         ("DELETE FROM orders", 2, "was submitted; that is gone"),
         ("UPDATE decisions SET disposition = 'clear'", 2, "not what was decided"),
         ("UPDATE decisions SET chart_document = '{}'", 2, "not what was decided"),
+        ("UPDATE policy_versions SET document = '{}' WHERE policy_id = 'hard'", 2, "is not what it was"),
+        ("DELETE FROM policy_versions WHERE policy_id = 'soft'", 2, "is not what it was"),
         ("UPDATE overrides SET reason = 'other'", 3, "not what u-prescriber wrote"),
         ("UPDATE overrides SET comment = 'b'", 3, "not what u-prescriber wrote"),
         ("UPDATE overrides SET by_user = 'u-other'", 3, "not what u-prescriber wrote"),
@@ -147,6 +149,12 @@ def test_rows_that_no_entry_speaks_of_are_found(busy):
     fault = verify(busy).fault
     assert (fault.seq, fault.kind) == (None, "extra")
     assert "hard" in fault.what
+
+
+def test_a_policy_version_that_no_decision_names_is_found(busy):
+    unguarded(busy, "INSERT INTO policy_versions VALUES ('org-1', 'soft', 2, '" + "0" * 64 + "', '{}')")
+    fault = verify(busy).fault
+    assert (fault.seq, fault.kind, fault.what) == (None, "extra", "version 2 of soft is in no entry")
 
 
 def test_a_clock_that_goes_back_does_not_disturb_the_chain(busy):
