@@ -124,6 +124,7 @@ def create_imports() -> None:
         words("import_id"),
         column("seq", sa.Integer()),
         column("number", sa.Integer()),
+        column("of_row", sa.Boolean()),
         counted("line"),
         words("segment", 64),
         words("element", 64),

@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "stewardship.cli.demo:demo",
     "check": "stewardship.cli.check:check",
     "mme": "stewardship.cli.mme:mme",
+    "import": "stewardship.cli.import_:import_",
     "policies": "stewardship.cli.policies:policies",
     "catalogue": "stewardship.cli.catalogue:catalogue",
     "serve": "stewardship.cli.serve:serve",

@@ -7,22 +7,36 @@ own chart as it was used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import and_, bindparam, exists, literal_column, null, or_, select, union_all
+from sqlalchemy import (
+    and_,
+    bindparam,
+    cast,
+    exists,
+    false,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
-from stewardship.db import documents, tables
+from stewardship.db import documents, import_tables, tables
+from stewardship.db.columns import Instant
 from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import (
     Chart,
     Condition,
     Encounter,
+    Gap,
     Goal,
     Observation,
     Patient,
@@ -33,7 +47,7 @@ from stewardship.domain.chart import (
 from stewardship.domain.codes import CodeSets, Coding
 from stewardship.domain.dosage import DosageInstruction, Quantity
 from stewardship.domain.drugs import Drug, Medication
-from stewardship.domain.orders import Order, Replacement, Setting, Supply, SupplyKind
+from stewardship.domain.orders import Areas, Order, Paid, Replacement, Setting, Supply, SupplyKind
 from stewardship.domain.policy import Enforcement
 from stewardship.domain.signing import as_supply
 
@@ -60,13 +74,22 @@ class Meanings(Protocol):
         ...
 
 
-class WrittenSupply(msgspec.Struct, frozen=True):
-    """The part of a supply that is kept as a document."""
+#: A supply that names no place; left out of documents as this very object.
+NOWHERE = Areas()
+
+
+class WrittenSupply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The part of a supply that is kept as a document, without what is not stated."""
 
     medication: Medication
     dosage: tuple[DosageInstruction, ...] = ()
     reasons: tuple[Coding, ...] = ()
     replaces: Replacement | None = None
+    partial: int | None = None
+    written_on: date | None = None
+    prescribed: Quantity | None = None
+    paid: Paid = Paid.UNKNOWN
+    areas: Areas = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +143,7 @@ def chart_of(
     snoozes: list[Snooze] = []
     facts: dict[str, list[Any]] = {}
     # In an order that does not depend on the database, for it may show in what a policy says.
+    feed = feed_of(session, asked)
     for row in sorted(_HISTORY.rows(session, asked), key=_KIND_AND_ID):
         if row.kind == _ORDERED_KIND:
             supplies.append(as_supply(documents.decode(row.document, Order), SupplyKind.PRESCRIPTION))
@@ -133,8 +157,9 @@ def chart_of(
         known.patient,
         as_of,
         tuple(supplies),
+        gaps=feed.gaps,
         snoozes=tuple(snoozes),
-        data_as_of=known.data_as_of,
+        data_as_of=_older(known.data_as_of, feed.data_as_of),
         **{field: tuple(found) for field, found in facts.items()},
     )
 
@@ -143,9 +168,10 @@ def join(known: Chart, brought: Chart) -> Chart:
     """What the database knows and what a request brought, as one chart as of the known one's moment.
 
     The same record is counted once, as the request brought it, for that is the newer word of the system
-    that owns it. A gap in what was brought stays a gap.
+    that owns it. A gap in what was brought stays a gap; but that a request brings no history is none where
+    pharmacies report of this patient.
     """
-    data_as_of = [moment for moment in (known.data_as_of, brought.data_as_of) if moment is not None]
+    fed = known.data_as_of is not None
     return Chart(
         patient=_patient(known.patient, brought.patient),
         as_of=known.as_of,
@@ -156,11 +182,13 @@ def join(known: Chart, brought: Chart) -> Chart:
         plans=_merge(known.plans, brought.plans),
         goals=_merge(known.goals, brought.goals),
         encounters=_merge(known.encounters, brought.encounters),
-        gaps=known.gaps + tuple(gap for gap in brought.gaps if gap not in known.gaps),
+        gaps=known.gaps
+        + tuple(
+            gap for gap in brought.gaps if gap not in known.gaps and not (fed and gap.code == HISTORY_MISSING)
+        ),
         # Only what is on record here, with its owner, puts a finding to rest.
         snoozes=known.snoozes,
-        # The older of two: never claim to know more than the source that knows less.
-        data_as_of=min(data_as_of, default=None),
+        data_as_of=_older(known.data_as_of, brought.data_as_of),
     )
 
 
@@ -305,6 +333,11 @@ def _supply(row: Any, library: Meanings) -> Supply:
         reasons=written.reasons,
         reason_sets=library.code_sets.of_any(written.reasons),
         treatment_type=row.treatment_type,
+        partial=written.partial,
+        written_on=written.written_on,
+        prescribed=written.prescribed,
+        paid=written.paid,
+        areas=written.areas,
     )
 
 
@@ -317,6 +350,111 @@ def _fact(row: Any, library: Meanings) -> Any:
     fact = documents.decode(row.document, FACTS[row.kind][1])
     sets = library.code_sets.of_any(fact.codings)
     return replace(fact, sets=sets) if sets else fact
+
+
+# --- pharmacies' feeds -----------------------------------------------------------------------------
+
+HISTORY_MISSING, HISTORY_STALE, HISTORY_UNSETTLED = "history-missing", "history-stale", "history-unsettled"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How current what pharmacies report of a patient is, and why it may be less than whole."""
+
+    data_as_of: datetime | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+def feed_of(session: Session, asked: Mapping[str, Any]) -> Feed:
+    """The feed of a patient (``organisation``, ``patient``, ``as_of``).
+
+    A patient has one when some source has said who he is, for else nothing that a pharmacy reports could
+    be told to be his. His chart relies on the pharmacies that he goes to, and is as current as the one that
+    reported longest ago; that of somebody who goes to none relies on the newest report of all. A pharmacy
+    whose report is overdue makes it stale. While it is not settled whether somebody else's dispensings are
+    his, they may be.
+    """
+    rows = _FEED.rows(session, asked)
+    known = {row.kind for row in rows}
+    gaps = [Gap(HISTORY_UNSETTLED, "match")] if "unsettled" in known else []
+    if "identity" not in known:
+        return Feed(None, tuple(gaps))
+    reporting = [row for row in rows if row.kind == "pharmacy" and not row.retired]
+    relied = [row for row in reporting if row.relied]
+    if not relied:
+        relied = sorted((row for row in reporting if row.data_as_of), key=attrgetter("data_as_of"))[-1:]
+    if not relied:
+        return Feed(None, tuple(gaps))
+    gaps += (
+        Gap(HISTORY_STALE, row.name)
+        for row in sorted(relied, key=attrgetter("name"))
+        if row.expected_by is None or row.expected_by < asked["as_of"]
+    )
+    return Feed(min((row.data_as_of for row in relied if row.data_as_of), default=None), tuple(gaps))
+
+
+_pharmacy: Any = import_tables.Pharmacy.__table__.c
+_identity: Any = import_tables.Identity.__table__.c
+_candidate: Any = import_tables.MatchCandidate.__table__.c
+_no_moment = cast(null(), Instant)
+_his_pharmacies = select(tables.Supply.pharmacy).where(
+    tables.Supply.organisation_id == bindparam("organisation"),
+    tables.Supply.patient_id == bindparam("patient"),
+    tables.Supply.kind == SupplyKind.DISPENSING.value,
+)
+_reporting = import_tables.Pharmacy.__table__.alias().c
+_newest = (
+    select(func.max(_reporting.data_as_of))
+    .where(_reporting.organisation_id == bindparam("organisation"), ~_reporting.retired)
+    .scalar_subquery()
+)
+_his_identities = select(_identity.id).where(
+    _identity.organisation_id == bindparam("organisation"), _identity.patient_id == bindparam("patient")
+)
+
+
+def _word(kind: str) -> list[Any]:
+    return [
+        literal_column(f"'{kind}'").label("kind"),
+        literal_column("''").label("name"),
+        false().label("relied"),
+        false().label("retired"),
+        _no_moment.label("data_as_of"),
+        _no_moment.label("expected_by"),
+    ]
+
+
+_FEED = Prepared(
+    union_all(
+        select(
+            literal_column("'pharmacy'").label("kind"),
+            _pharmacy.id.label("name"),
+            _pharmacy.id.in_(_his_pharmacies).label("relied"),
+            _pharmacy.retired,
+            _pharmacy.data_as_of,
+            _pharmacy.expected_by,
+        ).where(
+            _pharmacy.organisation_id == bindparam("organisation"),
+            or_(_pharmacy.id.in_(_his_pharmacies), _pharmacy.data_as_of == _newest),
+        ),
+        select(*_word("identity")).where(_his_identities.exists()),
+        select(*_word("unsettled")).where(
+            exists().where(
+                _candidate.organisation_id == bindparam("organisation"),
+                _candidate.status == import_tables.CandidateStatus.OPEN.value,
+                or_(
+                    _candidate.patient_id == bindparam("patient"),
+                    _candidate.identity_id.in_(_his_identities),
+                ),
+            )
+        ),
+    )
+)
+
+
+def _older(one: datetime | None, other: datetime | None) -> datetime | None:
+    # Never claim to know more than the source that knows less.
+    return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
 # --- joining -------------------------------------------------------------------------------------

@@ -91,7 +91,8 @@ class Import(OfOrganisation, Base):
 
 
 class ImportFault(OfOrganisation, Base):
-    """Something wrong with a row of a file: where, and a code. Never what was written there."""
+    """Something wrong with a row of a file, or with the file beside its rows: where, and a code. Never what
+    was written there."""
 
     __tablename__ = "import_faults"
     __table_args__ = (
@@ -103,6 +104,7 @@ class ImportFault(OfOrganisation, Base):
     import_id: Mapped[Key]
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    of_row: Mapped[bool]
     line: Mapped[int]
     segment: Mapped[Code]
     element: Mapped[Code]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
 from stewardship.declarations.factors import read_factor_sets, read_units
+from stewardship.declarations.feeds import read_feed_terms
 from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, read_tolerances
 from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.policies import References, read_policies
@@ -16,6 +17,7 @@ from stewardship.declarations.suggestions import read_suggestions
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.exemptions import ExemptionRule
+from stewardship.domain.feeds import FeedTerms
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.policy import Policy, in_force
 from stewardship.domain.suggestions import Offer
@@ -26,8 +28,8 @@ _DAYS_KEPT = 400
 
 @dataclass(frozen=True)
 class Library:
-    """Everything that is declared: drugs, codes, units, factor sets, exemptions, all policy versions, and
-    what may be suggested."""
+    """Everything that is declared: drugs, codes, units, factor sets, exemptions, all policy versions,
+    the terms of feeds, and what may be suggested."""
 
     catalogue: Catalogue
     code_sets: CodeSets
@@ -37,6 +39,8 @@ class Library:
     policies: tuple[Policy, ...]
     #: For how many days a finding may be put to rest at the most.
     snooze_days: int
+    #: On what terms files of dispensings and of records are taken in.
+    feeds: FeedTerms
     suggestions: tuple[Offer, ...] = ()
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
@@ -79,5 +83,6 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         exemptions=exemptions,
         policies=read_policies(policies_dir or POLICIES, references),
         snooze_days=read_snooze_days(reference),
+        feeds=read_feed_terms(reference),
         suggestions=read_suggestions(reference),
     )

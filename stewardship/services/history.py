@@ -17,7 +17,7 @@ from sqlalchemy import Table, and_, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, tables
-from stewardship.db.charts import FACTS, WrittenSupply
+from stewardship.db.charts import FACTS, NOWHERE, WrittenSupply
 from stewardship.domain.chart import Chart
 from stewardship.domain.orders import Supply, SupplyKind
 from stewardship.domain.people import Principal
@@ -54,7 +54,8 @@ def store(session: Session, charts: Iterable[Chart], *, source: str, by: Princip
     total = Stored()
     waiting = iter(charts)
     while portion := list(islice(waiting, _PORTION)):
-        total += _store_portion(session, portion, by.organisation_id, now)
+        _, stored, _ = _store_portion(session, portion, by.organisation_id, now)
+        total += stored
     detail = {
         "source": source,
         "patients": total.patients,
@@ -71,59 +72,101 @@ def record(session: Session, chart: Chart, *, source: str = "chart", by: Princip
     return store(session, [chart], source=source, by=by, now=now)
 
 
-def _store_portion(session: Session, charts: Sequence[Chart], organisation_id: str, now: datetime) -> Stored:
-    ids = _patients(session, charts, organisation_id, now)
+def keep(
+    session: Session, charts: Sequence[Chart], *, organisation_id: str, now: datetime
+) -> tuple[dict[str, str], list[bool]]:
+    """Keep what a few charts say, each perhaps a part of what is known of its patient; the caller records it.
+
+    Our ids of the patients by their ids in the charts, and of each chart whether it told something new.
+    """
+    ids, _, told = _store_portion(session, charts, organisation_id, now)
+    return ids, told
+
+
+def _store_portion(
+    session: Session, charts: Sequence[Chart], organisation_id: str, now: datetime
+) -> tuple[dict[str, str], Stored, list[bool]]:
+    ids, told_new = _patients(session, charts, organisation_id, now)
     total = Stored(patients=len(ids))
-    supplies: list[dict[str, Any]] = []
-    facts: dict[str, list[dict[str, Any]]] = {field: [] for field in FACTS}
-    for chart in charts:
+    rows: dict[str, list[dict[str, Any]]] = {"supplies": [], **{field: [] for field in FACTS}}
+    tellers: dict[str, list[int]] = {name: [] for name in rows}
+    for number, chart in enumerate(charts):
         of_patient = {
             "organisation_id": organisation_id,
             "patient_id": ids[chart.patient.id],
             "recorded_at": now,
         }
-        supplies += (of_patient | _supply_row(s) for s in chart.supplies if s.kind is not SupplyKind.DRAFT)
-        for field, collected in facts.items():
-            collected.extend(of_patient | _fact_row(fact) for fact in getattr(chart, field))
-    total += _write(session, tables.Supply.__table__, supplies, ids.values(), organisation_id)
-    for field, rows in facts.items():
-        table = tables.Base.metadata.tables[field]
-        total += _write(session, table, rows, ids.values(), organisation_id)
-    return total
+        made = {
+            "supplies": [supply_row(s) for s in chart.supplies if s.kind is not SupplyKind.DRAFT],
+            **{field: [_fact_row(fact) for fact in getattr(chart, field)] for field in FACTS},
+        }
+        for name, some in made.items():
+            rows[name] += (of_patient | row for row in some)
+            tellers[name] += [number] * len(some)
+    told = [chart.patient.id in told_new for chart in charts]
+    for name, some in rows.items():
+        table = tables.Base.metadata.tables[name]
+        stored, new = _write(session, table, some, ids.values(), organisation_id)
+        total += stored
+        for number, is_new in zip(tellers[name], new, strict=True):
+            told[number] |= is_new
+    return ids, total, told
 
 
 def _patients(
     session: Session, charts: Sequence[Chart], organisation_id: str, now: datetime
-) -> dict[str, str]:
-    """Our ids of the charts' patients by the EHR's, after making the rows that are missing."""
+) -> tuple[dict[str, str], set[str]]:
+    """Our ids of the charts' patients by the EHR's, after making the rows that are missing; and of whom
+    something was not known. What a chart leaves out stays as it is known."""
     table: Any = tables.Patient.__table__
-    wanted = {chart.patient.id: chart for chart in charts}
-    asked = select(table.c.ehr_id, table.c.id).where(
-        table.c.organisation_id == organisation_id, table.c.ehr_id.in_(wanted)
+    asked = select(table).where(
+        table.c.organisation_id == organisation_id,
+        table.c.ehr_id.in_({chart.patient.id for chart in charts}),
     )
-    known = {row.ehr_id: row.id for row in session.connection().execute(asked)}
-    said: list[dict[str, Any]] = []
-    new: list[dict[str, Any]] = []
-    for ehr_id, chart in wanted.items():
-        row = {
-            "organisation_id": organisation_id,
-            "id": known.get(ehr_id) or secrets.token_hex(16),
-            "ehr_id": ehr_id,
-            "birth_date": chart.patient.birth_date,
-            "sex": chart.patient.sex,
-            "deceased": chart.patient.deceased,
-            "data_as_of": chart.data_as_of,
-            "recorded_at": now,
-        }
-        (said if ehr_id in known else new).append(row)
+    known = {row["ehr_id"]: dict(row) for row in session.connection().execute(asked).mappings()}
+    rows: dict[str, dict[str, Any]] = {}
+    for chart in charts:
+        patient = chart.patient
+        row = rows.get(patient.id) or dict(known.get(patient.id) or _NOBODY | {"ehr_id": patient.id})
+        row["organisation_id"] = organisation_id
+        row["id"] = row["id"] or secrets.token_hex(16)
+        row["birth_date"] = patient.birth_date or row["birth_date"]
+        row["sex"] = patient.sex or row["sex"]
+        row["deceased"] = patient.deceased or row["deceased"]
+        row["data_as_of"] = chart.data_as_of or row["data_as_of"]
+        row["recorded_at"] = row["recorded_at"] or now
+        rows[patient.id] = row
+    new = [row for name, row in rows.items() if name not in known]
+    said = [row for name, row in rows.items() if name in known and row != known[name]]
     if new:
         session.connection().execute(insert(table), new)
     _update(session, table, ("organisation_id", "id"), said, keep=("ehr_id", "recorded_at"))
-    return {row["ehr_id"]: row["id"] for row in (*said, *new)}
+    return {name: row["id"] for name, row in rows.items()}, {row["ehr_id"] for row in (*new, *said)}
 
 
-def _supply_row(supply: Supply) -> dict[str, Any]:
-    written = WrittenSupply(supply.medication, supply.dosage, supply.reasons, supply.replaces)
+_NOBODY: dict[str, Any] = {
+    "id": None,
+    "birth_date": None,
+    "sex": "",
+    "deceased": False,
+    "data_as_of": None,
+    "recorded_at": None,
+}
+
+
+def supply_row(supply: Supply) -> dict[str, Any]:
+    """A supply as the columns of its row, without organisation, patient and time."""
+    written = WrittenSupply(
+        supply.medication,
+        supply.dosage,
+        supply.reasons,
+        supply.replaces,
+        supply.partial,
+        supply.written_on,
+        supply.prescribed,
+        supply.paid,
+        NOWHERE if supply.areas == NOWHERE else supply.areas,
+    )
     return {
         "kind": supply.kind.value,
         "source_id": supply.id,
@@ -155,24 +198,26 @@ def _write(
     rows: Sequence[Mapping[str, Any]],
     patients: Iterable[str],
     organisation_id: str,
-) -> Stored:
-    """Add what is new, replace what changed, leave the rest alone."""
+) -> tuple[Stored, list[bool]]:
+    """Add what is new, replace what changed, leave the rest alone; and which rows were not known so."""
     if not rows:
-        return Stored()
+        return Stored(), []
     key = tuple(column.name for column in table.primary_key)
     known = _known(session, table, key, patients, organisation_id)
-    latest = {tuple(row[name] for name in key): row for row in rows}
-    new, changed = [], []
+    names = [tuple(row[name] for name in key) for row in rows]
+    latest = dict(zip(names, rows, strict=True))
+    new, changed = {}, {}
     for name, row in latest.items():
         before = known.get(name)
         if before is None:
-            new.append(row)
+            new[name] = row
         elif any(before[column] != value for column, value in row.items() if column != "recorded_at"):
-            changed.append(row)
+            changed[name] = row
     if new:
-        session.connection().execute(insert(table), new)
-    _update(session, table, key, changed)
-    return Stored(0, len(new), len(changed), len(latest) - len(new) - len(changed))
+        session.connection().execute(insert(table), list(new.values()))
+    _update(session, table, key, list(changed.values()))
+    stored = Stored(0, len(new), len(changed), len(latest) - len(new) - len(changed))
+    return stored, [name in new or name in changed for name in names]
 
 
 def _known(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from stewardship.db import tables
@@ -22,3 +23,10 @@ def ensure(session: Session, organisation_id: str, *, name: str, by: Principal, 
         acting = Principal(by.user_id, organisation_id, Role(by.role))
         audit.record(session, "organisation.made", subject=organisation_id, by=acting, now=now)
     return made
+
+
+def listed(session: Session) -> list[str]:
+    """The ids of all organisations, for whoever runs the service."""
+    return list(
+        session.connection().execute(select(_organisations.c.id).order_by(_organisations.c.id)).scalars()
+    )

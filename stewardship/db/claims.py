@@ -1,0 +1,116 @@
+"""Claims: something that one process at a time does, and that ends with the process, however it ends.
+
+On PostgreSQL a claim is an advisory lock of a connection of its own, on SQLite a lock on a file beside the
+database. Both go with the process that holds them, so a claim that is held is being worked on now, and one
+that is not held is not: nobody has to guess from a clock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from stewardship.domain.errors import Unavailable
+
+#: Claims on a database in memory, which only this process has.
+_OWN: set[tuple[int, str]] = set()
+_OWN_LOCK = threading.Lock()
+
+_TAKE = text("SELECT pg_try_advisory_lock(:lock)")
+_GIVE_BACK = text("SELECT pg_advisory_unlock(:lock)")
+
+
+@contextmanager
+def claim(engine: Engine, name: str) -> Iterator[bool]:
+    """Hold the claim of that name for the block, if nobody else does; whether it is held."""
+    if engine.dialect.name == "postgresql":
+        holding = _on_server(engine, name)
+    elif file := _database_file(engine):
+        holding = _on_file(Path(f"{file}-claim-{_short(name)}"))
+    else:
+        holding = _in_memory(engine, name)
+    with holding as held:
+        yield held
+
+
+def is_held(engine: Engine, name: str) -> bool:
+    """Whether somebody holds the claim now."""
+    file = None if engine.dialect.name == "postgresql" else _database_file(engine)
+    if file and not Path(f"{file}-claim-{_short(name)}").exists():
+        return False
+    with claim(engine, name) as free:
+        return not free
+
+
+@contextmanager
+def _on_server(engine: Engine, name: str) -> Iterator[bool]:
+    lock = {"lock": int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)}
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        held = bool(connection.execute(_TAKE, lock).scalar_one())
+        try:
+            yield held
+        finally:
+            if held and not connection.invalidated:
+                connection.execute(_GIVE_BACK, lock)
+
+
+@contextmanager
+def _on_file(path: Path) -> Iterator[bool]:
+    opened = _locked(path)
+    try:
+        yield opened is not None
+    finally:
+        if opened is not None:
+            # Removed while it is still locked: whoever opened it meanwhile sees that it is no longer there.
+            path.unlink(missing_ok=True)
+            os.close(opened)
+
+
+def _locked(path: Path) -> int | None:
+    while True:
+        try:
+            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        except OSError as cause:
+            words = "the folder of the database cannot be written to; nothing was changed"
+            raise Unavailable(words, code="database") from cause
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(opened)
+            return None
+        try:
+            if os.fstat(opened).st_ino == path.stat().st_ino:
+                return opened
+        except FileNotFoundError:
+            pass
+        os.close(opened)
+
+
+@contextmanager
+def _in_memory(engine: Engine, name: str) -> Iterator[bool]:
+    key = (id(engine), name)
+    with _OWN_LOCK:
+        held = key not in _OWN
+        _OWN.add(key)
+    try:
+        yield held
+    finally:
+        if held:
+            with _OWN_LOCK:
+                _OWN.discard(key)
+
+
+def _database_file(engine: Engine) -> str | None:
+    file = engine.url.database
+    return None if not file or file == ":memory:" or file.startswith("file:") else file
+
+
+def _short(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:24]

@@ -1,0 +1,353 @@
+"""Reports of dispensings: every version is kept, and what they come to is the patient's supply.
+
+The rows of one dispensing are read together, in whatever order and in however many files they came
+(``domain.corrections``), so that the supply depends on the reports alone. A void leaves no supply. What is
+dispensed to an animal is kept as a report, and is nobody's supply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import and_, delete, select
+from sqlalchemy.orm import Session
+
+from stewardship.db import import_tables, sparse, tables
+from stewardship.db.patients import insert_once
+from stewardship.db.prepared import Prepared
+from stewardship.domain.corrections import Standing, stands
+from stewardship.domain.dispensings import Dispensed, DispensingReport, Pharmacy, Reporting
+from stewardship.domain.feeds import FeedTerms
+from stewardship.domain.fills import supply_of
+from stewardship.domain.orders import SupplyKind
+from stewardship.domain.people import Principal
+from stewardship.services.history import supply_row
+from stewardship.services.matching import Resolved
+
+_reports: Any = import_tables.DispensingReport.__table__
+_sources: Any = import_tables.ReportSource.__table__
+_identities: Any = import_tables.Identity.__table__
+_supplies: Any = tables.Supply.__table__
+
+_INSERT_REPORT = Prepared.insert(_reports)
+_INSERT_SUPPLY = Prepared.insert(_supplies)
+_APART = frozenset({"report", "pharmacy"})
+_TOGETHER = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A row on its way in: where it stands in its import, and whose it is."""
+
+    seq: int
+    line: int
+    row: Dispensed
+    whose: Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A version of a row, and whose it is now. ``known`` versions are in the database already."""
+
+    row: Dispensed
+    whose: Resolved
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many rows said something new, how many did not, and what the new ones come to."""
+
+    stored: int
+    unchanged: int
+    versions: str
+
+
+def take(
+    session: Session,
+    arrived: Sequence[Arrived],
+    terms: FeedTerms,
+    *,
+    import_id: str,
+    by: Principal,
+    now: datetime,
+) -> Taken:
+    """Keep the rows, and bring the supplies of their patients up to them."""
+    ids = [one.row.key.id for one in arrived]
+    before = _told(session, ids, organisation_id=by.organisation_id)
+    after = {name: list(told) for name, told in before.items()}
+    seen = {(name, told.version) for name, several in before.items() for told in several}
+    sources = _Sources(session, by.organisation_id)
+    reports: list[dict[str, Any]] = []
+    fresh: dict[str, int] = {}
+    for name, one in zip(ids, arrived, strict=True):
+        source_id = sources.id_of(one.row)
+        document = sparse.encode(one.row, without=_APART)
+        version = _version(document, source_id, one.whose.identity_id)
+        if (name, version) in seen:
+            continue
+        seen.add((name, version))
+        after.setdefault(name, []).append(Told(one.row, one.whose, version))
+        fresh[name] = fresh.get(name, 0) + 1
+        reports.append(
+            {
+                "organisation_id": by.organisation_id,
+                "import_id": import_id,
+                "seq": one.seq,
+                "dispensing_id": name,
+                "version": version,
+                "reporting": one.row.reporting.value,
+                "source_id": source_id,
+                "identity_id": one.whose.identity_id,
+                "line": one.line,
+                "document": document,
+                "received_at": now,
+            }
+        )
+    sources.write()
+    if reports:
+        _INSERT_REPORT.run(session, reports)
+    stored = _bring_up(session, before, {name: after[name] for name in fresh}, fresh, terms, by=by, now=now)
+    said = sha256("".join(report["version"] for report in reports).encode()).hexdigest()
+    return Taken(stored, len(arrived) - stored, said)
+
+
+def _bring_up(
+    session: Session,
+    before: Mapping[str, Sequence[Told]],
+    after: Mapping[str, Sequence[Told]],
+    fresh: Mapping[str, int],
+    terms: FeedTerms,
+    *,
+    by: Principal,
+    now: datetime,
+) -> int:
+    """Write the supplies that changed; how many of the fresh rows changed something."""
+    new: list[dict[str, Any]] = []
+    gone: list[tuple[str, str]] = []
+    stored = 0
+    for name, several in after.items():
+        was, becomes = _state(before.get(name, ()), terms), _state(several, terms)
+        if was == becomes:
+            continue
+        stored += fresh[name]
+        if was is not None and was.supply is not None:
+            gone.append((was.supply["patient_id"], name))
+        if becomes is not None and becomes.supply is not None:
+            new.append(becomes.supply | {"organisation_id": by.organisation_id, "recorded_at": now})
+    remove(session, gone, organisation_id=by.organisation_id)
+    if new:
+        _INSERT_SUPPLY.run(session, new)
+    return stored
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the reports of a dispensing come to. No supply: it is void, or an animal's."""
+
+    void: bool
+    unmatched: bool
+    supply: dict[str, Any] | None
+
+
+def _state(told: Sequence[Told], terms: FeedTerms) -> _State | None:
+    if not told:
+        return None
+    standing = stands(one.row for one in told)
+    return _State(standing.void, standing.unmatched, standing_supply(standing, told, terms))
+
+
+def standing_supply(standing: Standing, told: Sequence[Told], terms: FeedTerms) -> dict[str, Any] | None:
+    """The supply that stands, as a row without organisation and time."""
+    whose = whose_is(standing, told)
+    if standing.void or whose.patient_id is None:
+        return None
+    supply = supply_of(standing.row, zip_code=whose.zip_code, payments=terms.payments)
+    return supply_row(supply) | {"patient_id": whose.patient_id}
+
+
+def whose_is(standing: Standing, told: Iterable[Told]) -> Resolved:
+    """Whose the row is that stands."""
+    return next(one.whose for one in told if one.row is standing.row)
+
+
+def remove(session: Session, gone: Iterable[tuple[str, str]], *, organisation_id: str) -> None:
+    """Take these supplies (patient, dispensing) out of the patients' histories."""
+    waiting = iter(gone)
+    while some := list(islice(waiting, _TOGETHER)):
+        by_patient: dict[str, list[str]] = {}
+        for patient, name in some:
+            by_patient.setdefault(patient, []).append(name)
+        for patient, names in by_patient.items():
+            session.connection().execute(
+                delete(_supplies).where(
+                    _supplies.c.organisation_id == organisation_id,
+                    _supplies.c.patient_id == patient,
+                    _supplies.c.kind == SupplyKind.DISPENSING.value,
+                    _supplies.c.source_id.in_(names),
+                )
+            )
+
+
+# --- reading what was told -----------------------------------------------------------------------
+
+_TOLD = (
+    select(
+        _reports.c.dispensing_id,
+        _reports.c.version,
+        _reports.c.document,
+        _reports.c.identity_id,
+        _sources.c.document.label("source"),
+        _identities.c.patient_id,
+        _identities.c.document.label("identity"),
+    )
+    .join(
+        _sources,
+        and_(_sources.c.organisation_id == _reports.c.organisation_id, _sources.c.id == _reports.c.source_id),
+    )
+    .join(
+        _identities,
+        and_(
+            _identities.c.organisation_id == _reports.c.organisation_id,
+            _identities.c.id == _reports.c.identity_id,
+        ),
+    )
+)
+
+
+def _told(session: Session, ids: Iterable[str], *, organisation_id: str) -> dict[str, list[Told]]:
+    """Everything that was ever reported of these dispensings."""
+    found: dict[str, list[Told]] = {}
+    asked = _TOLD.where(_reports.c.organisation_id == organisation_id, _reports.c.dispensing_id.in_(set(ids)))
+    for row in session.connection().execute(asked):
+        source, identity = sparse.plain(row.source), sparse.plain(row.identity)
+        report: DispensingReport = sparse.restored(source["report"], DispensingReport)
+        pharmacy: Pharmacy = sparse.restored(source.get("pharmacy", {}), Pharmacy)
+        dispensed = sparse.decode(row.document, Dispensed, report=report, pharmacy=pharmacy)
+        whose = Resolved(row.identity_id, row.patient_id, identity.get("address", {}).get("zip", ""))
+        found.setdefault(row.dispensing_id, []).append(Told(dispensed, whose, row.version))
+    return found
+
+
+def _version(document: str, source_id: str, identity_id: str) -> str:
+    return sha256(f"{source_id}\x1f{identity_id}\x1f{document}".encode()).hexdigest()
+
+
+class _Sources:
+    """The pharmacies as transmissions speak of them: written once, and referred to."""
+
+    def __init__(self, session: Session, organisation_id: str) -> None:
+        self._session = session
+        self._organisation_id = organisation_id
+        self._ids: dict[tuple[int, int], str] = {}
+        self._new: dict[str, str] = {}
+
+    def id_of(self, row: Dispensed) -> str:
+        """The id of the row's pharmacy in its transmission."""
+        # Rows of one pharmacy share the object, which is compared by identity: it is much quicker.
+        name = (id(row.report), id(row.pharmacy))
+        known = self._ids.get(name)
+        if known is None:
+            document = sparse.encode(_Source(row.report, row.pharmacy))
+            known = self._ids[name] = sha256(document.encode()).hexdigest()
+            self._new[known] = document
+        return known
+
+    def write(self) -> None:
+        """Keep those that are new."""
+        asked = select(_sources.c.id).where(
+            _sources.c.organisation_id == self._organisation_id, _sources.c.id.in_(list(self._new))
+        )
+        known = set(self._session.connection().execute(asked).scalars())
+        for source_id, document in self._new.items():
+            if source_id not in known:
+                row = {"organisation_id": self._organisation_id, "id": source_id, "document": document}
+                insert_once(self._session, _sources, row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    report: DispensingReport
+    pharmacy: Pharmacy
+
+
+# --- moving and listing --------------------------------------------------------------------------
+
+
+def move(
+    session: Session, identity_id: str, *, to: str, terms: FeedTerms, by: Principal, now: datetime
+) -> int:
+    """Bring to a patient what was reported under an identity that was just given to him; how many supplies.
+
+    Only what stands under this identity moves: a dispensing whose newest row names somebody else is his.
+    """
+    asked = (
+        select(_reports.c.dispensing_id)
+        .where(_reports.c.organisation_id == by.organisation_id, _reports.c.identity_id == identity_id)
+        .distinct()
+        .order_by(_reports.c.dispensing_id)
+    )
+    names = session.connection().execute(asked).scalars().all()
+    moved = 0
+    for start in range(0, len(names), _TOGETHER):
+        told = _told(session, names[start : start + _TOGETHER], organisation_id=by.organisation_id)
+        new = []
+        for several in told.values():
+            standing = stands(one.row for one in several)
+            if whose_is(standing, several).identity_id == identity_id:
+                supply = standing_supply(standing, several, terms)
+                if supply is not None:
+                    new.append(supply | {"organisation_id": by.organisation_id, "recorded_at": now})
+        _take_from_others(session, [row["source_id"] for row in new], by.organisation_id)
+        assert all(row["patient_id"] == to for row in new)  # noqa: S101 - the identity is his by now
+        if new:
+            _INSERT_SUPPLY.run(session, new)
+        moved += len(new)
+    return moved
+
+
+def _take_from_others(session: Session, names: Sequence[str], organisation_id: str) -> None:
+    asked = select(_supplies.c.patient_id, _supplies.c.source_id).where(
+        _supplies.c.organisation_id == organisation_id,
+        _supplies.c.kind == SupplyKind.DISPENSING.value,
+        _supplies.c.source_id.in_(names),
+    )
+    held = [(row.patient_id, row.source_id) for row in session.connection().execute(asked)]
+    remove(session, held, organisation_id=organisation_id)
+
+
+def unmatched(session: Session, *, organisation_id: str, limit: int = 1000) -> list[Mapping[str, Any]]:
+    """Revisions and voids of dispensings that nobody has reported, the oldest first: id, what it is, and
+    since when it waits."""
+    corrections, news = _reports.alias(), _reports.alias()
+    reported = (
+        select(news.c.seq)
+        .where(
+            news.c.organisation_id == corrections.c.organisation_id,
+            news.c.dispensing_id == corrections.c.dispensing_id,
+            news.c.reporting == Reporting.NEW.value,
+        )
+        .exists()
+    )
+    asked = (
+        select(
+            corrections.c.dispensing_id,
+            corrections.c.reporting,
+            corrections.c.import_id,
+            corrections.c.line,
+            corrections.c.received_at,
+        )
+        .where(
+            corrections.c.organisation_id == organisation_id,
+            corrections.c.reporting != Reporting.NEW.value,
+            ~reported,
+        )
+        .order_by(corrections.c.received_at, corrections.c.import_id, corrections.c.seq)
+        .limit(limit)
+    )
+    return [dict(row) for row in session.connection().execute(asked).mappings()]

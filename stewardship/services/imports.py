@@ -1,0 +1,386 @@
+"""Imports: a file's items are stored in portions, each with its progress and its audit event.
+
+One content is imported once, whatever its files are called. Each portion is one transaction of the caller:
+a process that is killed has stored whole portions and nothing else, and whoever comes next goes on behind
+the last one. ``claim_of`` names the claim under which an import is worked on; a stored ``running`` whose
+claim nobody holds was interrupted, and is said to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy.orm import Session
+
+from stewardship.db import claims, import_tables
+from stewardship.db.engine import new_id
+from stewardship.db.import_tables import ImportStatus
+from stewardship.db.patients import insert_once
+from stewardship.db.prepared import Prepared
+from stewardship.domain.dispensings import RowFault
+from stewardship.domain.errors import Conflict, NotFound
+from stewardship.domain.feeds import (
+    UNREADABLE,
+    Broken,
+    Brought,
+    FeedTerms,
+    Format,
+    Heard,
+    Item,
+    Refusal,
+    Remark,
+    Row,
+)
+from stewardship.domain.people import Principal
+from stewardship.services import audit, dispensed, history, matching, pharmacies
+
+#: Faults that a report lists; the count of rejected rows is always whole.
+MOST_LISTED = 10_000
+_LONGEST_SOURCE = 500
+
+_imports: Any = import_tables.Import.__table__
+_faults: Any = import_tables.ImportFault.__table__
+_INSERT_FAULT = Prepared.insert(_faults)
+# One portion at a time of an organisation: two files may tell of the same patient. Not the audit's lock,
+# for orders are checked meanwhile.
+_LOCK = text("SELECT pg_advisory_xact_lock(7301828, hashtext(:organisation))")
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An import to be worked on, behind ``position`` items. ``ended`` when nothing is left to do."""
+
+    id: str
+    position: int
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far an import is and what became of its rows. ``faults`` are of rows, ``remarks`` of the file."""
+
+    id: str
+    status: ImportStatus
+    reason: str
+    format: Format
+    source: str
+    rows: int
+    stored: int
+    unchanged: int
+    rejected: int
+    position: int
+    started_at: datetime
+    ended_at: datetime | None
+    faults: tuple[RowFault, ...] = ()
+    remarks: tuple[RowFault, ...] = ()
+    pending: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+def claim_of(organisation_id: str, digest: str) -> str:
+    """The name of the claim under which a content is imported."""
+    return f"import\x1f{organisation_id}\x1f{digest}"
+
+
+def begin(session: Session, *, digest: str, kind: Format, source: str, by: Principal, now: datetime) -> Begun:
+    """The import of this content: a new one, or the one that there is. The caller holds its claim."""
+    row: dict[str, Any] = {
+        "organisation_id": by.organisation_id,
+        "id": new_id(now),
+        "digest": digest,
+        "format": kind.value,
+        "source": "".join(c for c in source if c.isprintable())[:_LONGEST_SOURCE],
+        "status": ImportStatus.RUNNING.value,
+        "reason": "",
+        **dict.fromkeys(("rows", "stored", "unchanged", "rejected", "position"), 0),
+        "by_user": by.user_id,
+        "by_role": by.role.value,
+        "started_at": now,
+        "seen_at": now,
+        "ended_at": None,
+    }
+    if insert_once(session, _imports, row):
+        detail = {"format": row["format"], "sha256": digest}
+        audit.record(session, "import.begun", subject=row["id"], by=by, now=now, detail=detail)
+        return Begun(row["id"], 0, ended=False)
+    known = (
+        session.connection()
+        .execute(
+            select(_imports).where(
+                _imports.c.organisation_id == by.organisation_id, _imports.c.digest == digest
+            )
+        )
+        .one()
+    )
+    if known.status in {ImportStatus.COMPLETE, ImportStatus.INCOMPLETE}:
+        return Begun(known.id, known.position, ended=True)
+    _change(session, known.id, {"status": ImportStatus.RUNNING.value, "ended_at": None, "seen_at": now}, by)
+    detail = {"position": known.position}
+    audit.record(session, "import.resumed", subject=known.id, by=by, now=now, detail=detail)
+    return Begun(known.id, known.position, ended=False)
+
+
+def take(
+    session: Session,
+    import_id: str,
+    items: Sequence[Item],
+    *,
+    at: int,
+    terms: FeedTerms,
+    by: Principal,
+    now: datetime,
+) -> int:
+    """Store the items behind position ``at``; the position behind them.
+
+    Raises ``Conflict`` when somebody else stored them meanwhile.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().execute(_LOCK, {"organisation": by.organisation_id})
+    tally = _Tally()
+    faults: list[dict[str, Any]] = []
+
+    def fault(seq: int, found: Sequence[RowFault], *, of_row: bool) -> None:
+        faults.extend(
+            {
+                "organisation_id": by.organisation_id,
+                "import_id": import_id,
+                "seq": seq,
+                "number": number,
+                "of_row": of_row,
+                "line": one.line,
+                "segment": one.segment,
+                "element": one.element,
+                "code": one.code,
+            }
+            for number, one in enumerate(found, 1)
+        )
+
+    numbered = list(enumerate(items, at + 1))
+    named = [item.dispensed.pharmacy for item in items if isinstance(item, Row)]
+    named += (pharmacy for item in items if isinstance(item, Heard) for pharmacy in item.pharmacies)
+    foreign = pharmacies.meet(session, named, by=by, now=now)
+    rows: list[tuple[int, Row]] = []
+    for seq, item in numbered:
+        if isinstance(item, Row):
+            if item.dispensed.pharmacy.key in foreign:
+                tally.rejected += 1
+                fault(seq, [RowFault(item.line, "PHA", "PHA", "pharmacy-of-another")], of_row=True)
+            else:
+                rows.append((seq, item))
+        elif isinstance(item, Refusal):
+            tally.rejected += 1
+            fault(seq, item.faults, of_row=True)
+        elif isinstance(item, Remark):
+            fault(seq, [item.fault], of_row=False)
+    _take_rows(session, import_id, rows, tally, terms, by=by, now=now)
+    _take_brought(
+        session, [item for item in items if isinstance(item, Brought)], tally, terms, by=by, now=now
+    )
+    if faults:
+        _INSERT_FAULT.run(session, faults)
+    broken = next((item.reason for item in items if isinstance(item, Broken)), None)
+    for item in items:
+        if isinstance(item, Heard):
+            ours = [pharmacy for pharmacy in item.pharmacies if pharmacy.key not in foreign]
+            pharmacies.heard(session, ours, created=item.created, silence=terms.silence, by=by, now=now)
+    position = at + len(items)
+    _advance(session, import_id, at, position, tally, broken, by=by, now=now)
+    detail = {"from": at, "to": position, **tally.counts(), "sha256": tally.versions}
+    audit.record(session, "import.stored", subject=import_id, by=by, now=now, detail=detail)
+    return position
+
+
+def end(session: Session, import_id: str, *, by: Principal, now: datetime) -> None:
+    """The file's last item is stored."""
+    known = _row(session, import_id, by)
+    status = ended_as(known.reason, known.rows)
+    _change(session, import_id, {"status": status.value, "ended_at": now, "seen_at": now}, by)
+    detail = {"status": status.value, "reason": known.reason, "rows": known.rows, "rejected": known.rejected}
+    audit.record(session, "import.ended", subject=import_id, by=by, now=now, detail=detail)
+
+
+def ended_as(reason: str, rows: int) -> ImportStatus:
+    """What a file of so many rows is at its end, by what was wrong with it as a whole."""
+    if not reason:
+        return ImportStatus.COMPLETE
+    return ImportStatus.FAILED if reason == UNREADABLE and not rows else ImportStatus.INCOMPLETE
+
+
+def known_as(session: Session, digest: str, *, by: Principal) -> str | None:
+    """The id of the import of this content, if there is one."""
+    asked = select(_imports.c.id).where(
+        _imports.c.organisation_id == by.organisation_id, _imports.c.digest == digest
+    )
+    return session.connection().execute(asked).scalar()
+
+
+def interrupt(session: Session, import_id: str, *, by: Principal, now: datetime) -> None:
+    """Say that nobody goes on with it for now."""
+    known = _row(session, import_id, by)
+    if known.status == ImportStatus.RUNNING:
+        _change(session, import_id, {"status": ImportStatus.INTERRUPTED.value, "seen_at": now}, by)
+        audit.record(session, "import.interrupted", subject=import_id, by=by, now=now)
+
+
+def read(session: Session, import_id: str, *, by: Principal, listed: int = MOST_LISTED) -> Report:
+    """How far an import of the caller's organisation is; ``NotFound`` for any other."""
+    row = _row(session, import_id, by)
+    found = _faults_of(session, import_id, by.organisation_id, listed)
+    pending = dispensed.unmatched(session, organisation_id=by.organisation_id)
+    return Report(
+        id=row.id,
+        status=_truly(session, row),
+        reason=row.reason,
+        format=Format(row.format),
+        source=row.source,
+        rows=row.rows,
+        stored=row.stored,
+        unchanged=row.unchanged,
+        rejected=row.rejected,
+        position=row.position,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        faults=tuple(fault for of_row, fault in found if of_row),
+        remarks=tuple(fault for of_row, fault in found if not of_row),
+        pending=tuple(one for one in pending if one["import_id"] == import_id),
+    )
+
+
+def _truly(session: Session, row: Any) -> ImportStatus:
+    """The status now: one that is called running, and that nobody works on, was interrupted."""
+    engine = session.get_bind()
+    if row.status != ImportStatus.RUNNING or not isinstance(engine, Engine):
+        return ImportStatus(row.status)
+    held = claims.is_held(engine, claim_of(row.organisation_id, row.digest))
+    return ImportStatus.RUNNING if held else ImportStatus.INTERRUPTED
+
+
+# --- the portions' parts ---------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Tally:
+    stored: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    versions: str = ""
+
+    def counts(self) -> dict[str, int]:
+        rows = self.stored + self.unchanged + self.rejected
+        return {
+            "rows": rows,
+            "stored": self.stored,
+            "unchanged": self.unchanged,
+            "rejected": self.rejected,
+        }
+
+
+def _take_rows(
+    session: Session,
+    import_id: str,
+    rows: Sequence[tuple[int, Row]],
+    tally: _Tally,
+    terms: FeedTerms,
+    *,
+    by: Principal,
+    now: datetime,
+) -> None:
+    if not rows:
+        return
+    whose = matching.resolve(session, (row.patient for _, row in rows), terms.matching, by=by, now=now)
+    arrived = [dispensed.Arrived(seq, row.line, row.dispensed, whose[row.patient]) for seq, row in rows]
+    taken = dispensed.take(session, arrived, terms, import_id=import_id, by=by, now=now)
+    tally.stored += taken.stored
+    tally.unchanged += taken.unchanged
+    tally.versions = taken.versions
+
+
+def _take_brought(
+    session: Session,
+    brought: Sequence[Brought],
+    tally: _Tally,
+    terms: FeedTerms,
+    *,
+    by: Principal,
+    now: datetime,
+) -> None:
+    if not brought:
+        return
+    ids, told = history.keep(
+        session, [item.chart for item in brought], organisation_id=by.organisation_id, now=now
+    )
+    said = {ids[i.chart.patient.id]: i.patient for i in brought if i.patient is not None}
+    for feed_patient, patient, match in matching.recorded(session, said, terms.matching, by=by, now=now):
+        for identity in matching.identities_of(session, feed_patient, organisation_id=by.organisation_id):
+            matching.give(session, identity, patient, match, by=by, now=now)
+            dispensed.move(session, identity, to=patient, terms=terms, by=by, now=now)
+    tally.stored += sum(told)
+    tally.unchanged += len(told) - sum(told)
+
+
+# --- rows ------------------------------------------------------------------------------------------
+
+
+def _advance(
+    session: Session,
+    import_id: str,
+    at: int,
+    position: int,
+    tally: _Tally,
+    broken: str | None,
+    *,
+    by: Principal,
+    now: datetime,
+) -> None:
+    values: dict[str, Any] = {name: _imports.c[name] + n for name, n in tally.counts().items()}
+    if broken is not None:
+        # The first of several says enough.
+        values["reason"] = func.coalesce(func.nullif(_imports.c.reason, ""), broken)
+    changed = session.connection().execute(
+        update(_imports)
+        .where(
+            _imports.c.organisation_id == by.organisation_id,
+            _imports.c.id == import_id,
+            _imports.c.position == at,
+            _imports.c.status == ImportStatus.RUNNING.value,
+        )
+        .values(position=position, seen_at=now, **values)
+    )
+    if changed.rowcount != 1:
+        raise Conflict("somebody else goes on with this import; nothing of this portion was stored twice")
+
+
+def _change(session: Session, import_id: str, values: Mapping[str, Any], by: Principal) -> None:
+    session.connection().execute(
+        update(_imports)
+        .where(_imports.c.organisation_id == by.organisation_id, _imports.c.id == import_id)
+        .values(**values)
+    )
+
+
+def _row(session: Session, import_id: str, by: Principal) -> Any:
+    asked = select(_imports).where(
+        _imports.c.organisation_id == by.organisation_id, _imports.c.id == import_id
+    )
+    row = session.connection().execute(asked).first()
+    if row is None:
+        raise NotFound("there is no such import")
+    return row
+
+
+def _faults_of(
+    session: Session, import_id: str, organisation_id: str, listed: int
+) -> list[tuple[bool, RowFault]]:
+    asked = (
+        select(_faults)
+        .where(_faults.c.organisation_id == organisation_id, _faults.c.import_id == import_id)
+        .order_by(_faults.c.seq, _faults.c.number)
+        .limit(listed)
+    )
+    return [
+        (row.of_row, RowFault(row.line, row.segment, row.element, row.code))
+        for row in session.connection().execute(asked)
+    ]
