@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stewardship.domain.dosage import Quantity
 from stewardship.domain.episodes import exposures
 from stewardship.domain.exposure import (
     Definition,
@@ -21,15 +24,14 @@ from stewardship.domain.exposure import (
     once,
     stretches,
 )
-from stewardship.domain.flags import Kind, history, raised
-from stewardship.domain.orders import Supply, SupplyKind
+from stewardship.domain.flags import Flags, Kind, Stage, history, raised
+from stewardship.domain.orders import Areas, Paid, Supply, SupplyKind
 from stewardship.population.columns import AMOUNT_ONE, columns
 from stewardship.population.scan import Scan, scan
 from tests.domain.flagging import (
     BUPRENORPHINE,
     CARISOPRODOL,
     DIAZEPAM,
-    HYDROCODONE,
     OXYCODONE,
     OXYCODONE_ER,
     TRAMADOL,
@@ -43,21 +45,29 @@ FACTORS = reference().common.factor_set
 Patient = list[Supply]
 
 
-def histories(patients: list[Patient], as_of: date, **more):
-    return [history(p, reference().common, as_of=as_of, areas=reference().areas, **more) for p in patients]
+def histories(patients: list[Patient], as_of: date, rules: Flags, **more):
+    return [history(p, rules.common, as_of=as_of, areas=rules.areas, **more) for p in patients]
 
 
 def agree(
-    patients: list[Patient], *, first: date, until: date, as_of: date, slice_rows: int = 100, **more
+    patients: list[Patient],
+    *,
+    first: date,
+    until: date,
+    as_of: date,
+    slice_rows: int = 100,
+    rules: Flags | None = None,
+    **more,
 ) -> Scan:
     """Compare everything about all of them; return what the scan found."""
-    looked = histories(patients, as_of, **more)
-    made, drugs, ids = columns(looked, reference(), FACTORS)
+    rules = rules or reference()
+    looked = histories(patients, as_of, rules, **more)
+    made, drugs, ids = columns(looked, rules, FACTORS)
     known_from = more.get("known_from")
     found = scan(
         made,
         drugs,
-        reference(),
+        rules,
         first=first,
         until=until,
         as_of=as_of,
@@ -66,7 +76,7 @@ def agree(
     )
     flags, untold = defaultdict(list), defaultdict(list)
     for one in looked:
-        seen = raised(one, [d.rule for d in reference().rules.values()])
+        seen = raised(one, [d.rule for d in rules.rules.values()])
         for flag in seen.flags:
             flags[flag.kind].append(flag.supply)
         for doubt in seen.untold:
@@ -77,13 +87,13 @@ def agree(
     present = [number for number, one in enumerate(looked) if one.rows]
     assert found.figures.patient.tolist() == present
     for at, number in enumerate(present):
-        same_figures(found, at, [r.supply for r in looked[number].rows], first, until)
+        same_figures(found, at, [r.supply for r in looked[number].rows], first, until, rules)
     return found
 
 
-def same_figures(found: Scan, at: int, rows: Patient, first: date, until: date) -> None:
+def same_figures(found: Scan, at: int, rows: Patient, first: date, until: date, rules: Flags) -> None:
     taken = stretches(exposures(rows, as_of=until), FACTORS)
-    unknown_days = reference().common.unknown_supply_days
+    unknown_days = rules.common.unknown_supply_days
     figures = daily_mme_figures(taken, first, until, FACTORS, unknown_days=unknown_days)
     f = found.figures
     amount = Decimal(int(f.amount[at])) / AMOUNT_ONE
@@ -95,7 +105,7 @@ def same_figures(found: Scan, at: int, rows: Patient, first: date, until: date) 
     maximum = Decimal(int(f.maximum[at])) / AMOUNT_ONE if f.maximum_told[at] else None
     assert (figures[D4].value, figures[D4].complete) == (maximum, f.maximum_complete[at])
     steps = daily_steps(taken, FACTORS)
-    for limit, over in zip(reference().guidance, f.over[at], strict=True):
+    for limit, over in zip(rules.guidance, f.over[at], strict=True):
         assert days_at_or_over(steps, limit, first, until) == over
 
 
@@ -118,7 +128,7 @@ def test_the_generators_own_columns_are_what_the_domain_makes_of_its_supplies():
     patients: list[Patient] = [[] for _ in range(made.patients)]
     for number, supply in zip(made.columns.patient, rows, strict=True):
         patients[number].append(supply)
-    looked = histories(patients, LAST)
+    looked = histories(patients, LAST, reference())
     again, _, ids = columns(looked, reference(), FACTORS)
     assert sum(one.dropped for one in looked) == len(rows) - len(again) > 0
     kept = np.array([int(row_id) for row_id in ids])
@@ -138,51 +148,112 @@ def test_further_reports_of_a_dispensing_are_dropped_alike():
     assert whole.dropped == dropped > 0
 
 
-DRUGS = [OXYCODONE, OXYCODONE_ER, HYDROCODONE, TRAMADOL, DIAZEPAM, CARISOPRODOL, BUPRENORPHINE]
+# --- at every boundary ------------------------------------------------------------------------------
+
+START = date(2026, 6, 1)
+#: Small numbers for every parameter, so that a few fills in a few days meet every boundary often.
+SMALL: dict[Kind, dict[str, Any]] = {
+    Kind.MULTIPLE_PROVIDERS: {"prescribers": 2, "pharmacies": 2, "window_days": 6, "same_problem_days": 4},
+    Kind.EARLY_REFILL: {"min_percent_left": 20},
+    Kind.OVERLAPPING_PRESCRIBERS: {"min_overlap_days": 2, "same_problem_days": 3},
+    Kind.OPIOID_WITH_BENZODIAZEPINE: {"min_overlap_days": 2, "same_problem_days": 3},
+    Kind.WITH_CARISOPRODOL: {"same_problem_days": 2},
+    Kind.HIGH_DAILY_MME: {"mme_per_day": Decimal(30), "min_days": 2, "same_problem_days": 2},
+    Kind.DOSE_RISING_FAST: {"percent": 100, "min_rise": Decimal(15), "window_days": 3, "sustained_days": 2},
+    Kind.DOSE_FALLING_FAST: {
+        "percent": 50,
+        "min_mme": Decimal(15),
+        "window_days": 4,
+        "min_use_days": 5,
+        "ended_days": 2,
+    },
+    Kind.LONG_ACTING_IN_NAIVE: {"lookback_days": 4},
+    Kind.PARTIAL_PAST_LIMIT: {"schedule_ii_days": 3, "long_term_care_days": 5, "other_days": 6},
+    Kind.CASH_BESIDE_INSURANCE: {"window_days": 4, "same_problem_days": 3},
+    Kind.IMPROBABLE_DAYS_SUPPLY: {"least_days": 2, "most_days": 4},
+    Kind.NO_KNOWN_ORDER: {"valid_days": 4},
+    Kind.LONG_DISTANCE: {"km": 161, "same_problem_days": 3},
+    Kind.NEW_LONG_TERM_USE: {"lookback_days": 4, "stages": (Stage(3, 5), Stage(5, 9))},
+}
+
+
+def small() -> Flags:
+    rules = dict(reference().rules)
+    for kind, changed in SMALL.items():
+        rules[kind] = replace(rules[kind], rule=replace(rules[kind].rule, **changed))
+    common = replace(reference().common, unknown_supply_days=4, carry_days=2)
+    return replace(reference(), rules=rules, common=common, guidance=(Decimal(15), Decimal(30)))
+
+
+DRUGS = [OXYCODONE] * 3 + [OXYCODONE_ER, TRAMADOL, DIAZEPAM, CARISOPRODOL, BUPRENORPHINE]
+COMMON: dict[str, Any] = {
+    "prescriber": st.sampled_from(["", "p-1", "p-2", "p-3"]),
+    "pharmacy": st.sampled_from(["", "ph-1", "ph-2", "ph-3"]),
+    "prescription": st.sampled_from(["", "rx-1", "rx-2"]),
+}
 FILLS = st.lists(
     st.builds(
         fill,
-        st.integers(0, 260),
-        st.one_of(st.none(), st.integers(1, 70), st.sampled_from([1, 7, 10, 30])),
-        a_day=st.integers(1, 16),
+        st.integers(0, 20),
+        st.sampled_from([None, 0, 1, 1, 2, 3, 4, 5, 5, 6, 7, 10]),
+        quantity=st.integers(1, 12),
         drug=st.sampled_from(DRUGS),
-        prescriber=st.sampled_from(["", "p-1", "p-2", "p-3", "p-4", "p-5"]),
-        pharmacy=st.sampled_from(["", "ph-1", "ph-2", "ph-3", "ph-4"]),
-        prescription=st.sampled_from(["", "rx-1", "rx-2"]),
         unrecognised=st.sampled_from([False] * 9 + [True]),
-        partial=st.sampled_from([None, 0, 0, 1, 2]),
-        fill=st.sampled_from([None, 0, 0, 1, 3]),
-        refills=st.sampled_from([None, 0, 1, 2]),
-        written_on=st.sampled_from([None, date(2026, 6, 1), date(2026, 9, 1)]),
+        paid=st.sampled_from(Paid),
+        areas=st.sampled_from([Areas(), Areas("981", "972"), Areas("606", "606", "532")]),
+        **COMMON,
     ),
-    max_size=14,
+    max_size=9,
+)
+PARTS = st.lists(
+    st.builds(
+        fill,
+        st.integers(0, 9),
+        st.integers(1, 4),
+        quantity=st.integers(1, 4),
+        drug=st.sampled_from([OXYCODONE, TRAMADOL]),
+        partial=st.sampled_from([None, 0, 1, 2]),
+        fill=st.sampled_from([None, 0, 0, 1, 2]),
+        refills=st.sampled_from([None, 0, 1]),
+        written_on=st.sampled_from([None, START, START, START + timedelta(2)]),
+        prescribed=st.sampled_from([None, Quantity(Decimal(4), ""), Quantity(Decimal(5), "mL")]),
+        treatment_type=st.sampled_from(["", "04", "11"]),
+        prescriber=st.just("p-1"),
+        pharmacy=st.sampled_from(["ph-1", "ph-1", ""]),
+        prescription=st.sampled_from(["rx-1", "rx-1", ""]),
+    ),
+    max_size=6,
 )
 ORDERS = st.lists(
     st.builds(
         fill,
-        st.integers(0, 100),
-        st.just(5),
+        st.integers(0, 12),
+        st.integers(1, 5),
         kind=st.just(SupplyKind.PRESCRIPTION),
-        prescription=st.sampled_from(["rx-1", "rx-2", "rx-3"]),
+        prescription=st.sampled_from(["rx-1", "rx-3"]),
         prescriber=st.just("p-1"),
     ),
     max_size=1,
 )
 
 
-@settings(max_examples=150)
-@given(st.lists(st.tuples(FILLS, ORDERS), min_size=1, max_size=4), st.integers(0, 330), st.booleans())
-def test_any_patients(given_, today, known):
-    start = date(2026, 6, 1)
-    as_of = start + timedelta(today)
-    patients = [[*fills, *orders] for fills, orders in given_]
-    more = {"known_from": start + timedelta(60)} if known else {}
+@settings(max_examples=int(os.environ.get("EXAMPLES", "400")))
+@given(
+    patients=st.lists(st.tuples(FILLS, st.one_of(st.just([]), PARTS), ORDERS), min_size=1, max_size=6),
+    today=st.integers(0, 30),
+    window=st.tuples(st.integers(-2, 25), st.integers(1, 12)),
+    known=st.one_of(st.none(), st.integers(0, 8)),
+)
+def test_any_patients_at_any_boundary(patients, today, window, known):
+    first = START + timedelta(window[0])
+    more = {} if known is None else {"known_from": START + timedelta(known)}
     agree(
-        patients,
-        first=start + timedelta(30),
-        until=start + timedelta(120),
-        as_of=as_of,
-        slice_rows=5,
+        [[*fills, *parts, *orders] for fills, parts, orders in patients],
+        first=first,
+        until=first + timedelta(window[1] - 1),
+        as_of=START + timedelta(today),
+        rules=small(),
+        slice_rows=7,
         own=frozenset({"p-1"}),
         **more,
     )
@@ -190,5 +261,5 @@ def test_any_patients(given_, today, known):
 
 def test_a_patient_with_very_many_rows():
     fills = [fill(n // 3, 1 + n % 9, a_day=1 + n % 5, prescriber=f"p-{n % 2}") for n in range(400)]
-    fills = [dataclasses.replace(f, id=f"{n:04}") for n, f in enumerate(fills)]
+    fills = [replace(f, id=f"{n:04}") for n, f in enumerate(fills)]
     agree([fills], first=date(2026, 6, 1), until=date(2026, 8, 1), as_of=date(2026, 12, 1), slice_rows=50)
