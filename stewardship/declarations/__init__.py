@@ -10,6 +10,7 @@ from pathlib import Path
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
 from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.feeds import read_feed_terms
+from stewardship.declarations.instruments import read_instruments
 from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, read_tolerances
 from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.policies import References, read_policies
@@ -18,6 +19,7 @@ from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.feeds import FeedTerms
+from stewardship.domain.instruments import Instrument
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.policy import Policy, in_force
 from stewardship.domain.suggestions import Offer
@@ -29,7 +31,7 @@ _DAYS_KEPT = 400
 @dataclass(frozen=True)
 class Library:
     """Everything that is declared: drugs, codes, units, factor sets, exemptions, all policy versions,
-    the terms of feeds, and what may be suggested."""
+    the terms of feeds, what may be suggested, and the instruments."""
 
     catalogue: Catalogue
     code_sets: CodeSets
@@ -42,6 +44,8 @@ class Library:
     #: On what terms files of dispensings and of records are taken in.
     feeds: FeedTerms
     suggestions: tuple[Offer, ...] = ()
+    #: How function, pain, mood and risk are measured, by id.
+    instruments: Mapping[str, Instrument] = field(default_factory=dict)
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
     _days: dict[date, tuple[Policy, ...]] = field(init=False, repr=False, compare=False)
@@ -85,4 +89,5 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         snooze_days=read_snooze_days(reference),
         feeds=read_feed_terms(reference),
         suggestions=read_suggestions(reference),
+        instruments=read_instruments(reference),
     )
