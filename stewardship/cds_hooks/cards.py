@@ -18,9 +18,9 @@ from stewardship.cds_hooks.wording import clip, markdown, plain, summary
 from stewardship.declarations import Library
 from stewardship.domain.policy import Disposition, Enforcement, Finding, Policy, Severity
 from stewardship.domain.problems import Problem, problems, rank
-from stewardship.services.answers import finding_json
 from stewardship.services.feedback import ShownCard
 from stewardship.services.orders import Checked
+from stewardship.services.policy_versions import told as told_findings
 
 #: The code system of card topics: ids of policies, and ``NOT_CHECKED``.
 TOPICS = "https://opioid-stewardship.example/CodeSystem/policy"
@@ -116,16 +116,18 @@ def answer(
         decisions=addresses,
         disposition=max(dispositions, key=list(Disposition).index).value,
         problems=[_problem_json(one) for one in told],
-        findings=[
-            {**finding_json(finding, _policy(finding, library)), "order": one.decision.order_id}
-            for one in checked
-            for finding in one.decision.findings
-        ],
+        findings=[said for one in checked for said in _findings(one, library)],
     )
 
 
 def _address(checked: Checked) -> str | None:
     return None if checked.decision_id is None else f"{DECISIONS}/{checked.decision_id}"
+
+
+def _findings(checked: Checked, library: Library) -> list[Any]:
+    """Every finding as it was stored, and which order it is about."""
+    policies = [_policy(finding, library) for finding in checked.decision.findings]
+    return told_findings(checked.documents, policies, order=checked.decision.order_id)
 
 
 def _problem_json(told: Told) -> dict[str, Any]:

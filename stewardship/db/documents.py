@@ -30,6 +30,14 @@ def encode_shown(value: object) -> str:
     return _shown.encode(value).decode()
 
 
+def joined(*objects: str) -> msgspec.Raw:
+    """One JSON object of the members of several, to be written into a larger answer as it stands.
+
+    Each is an object as ``encode`` and ``encode_shown`` write it, none is empty, no name is in two of them.
+    """
+    return msgspec.Raw(f"{{{','.join([text[1:-1] for text in objects])}}}".encode())
+
+
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
 
 

@@ -39,13 +39,15 @@ class Library(charts.Meanings, Protocol):
 @dataclass(frozen=True)
 class Checked:
     """An order and what was decided about it, on which ``chart``. ``decision_id`` is ``None`` when nothing
-    was stored, ``order`` when only the chart was looked at, ``chart`` when the answer is an earlier one."""
+    was stored, ``order`` when only the chart was looked at, ``chart`` when the answer is an earlier one.
+    ``documents`` are the findings of a check as they were stored."""
 
     decision_id: str | None
     order: Order | None
     patient_id: str
     decision: Decision
     chart: Chart | None = field(default=None, repr=False, compare=False)
+    documents: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
 def screen(
@@ -84,10 +86,10 @@ def check(
     judged = _judge(session, library, known, orders, brought, by=by, now=now)
     begin_writing(session)
     patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
-    ids = _keep(session, library, patient, judged, action="order.checked", channel=channel, by=by, now=now)
+    kept = _keep(session, library, patient, judged, action="order.checked", channel=channel, by=by, now=now)
     return [
-        Checked(decision_id, one.order, brought.patient.id, one.decision, one.chart)
-        for decision_id, one in zip(ids, judged, strict=True)
+        Checked(decision_id, one.order, brought.patient.id, one.decision, one.chart, found)
+        for (decision_id, found), one in zip(kept, judged, strict=True)
     ]
 
 
@@ -124,7 +126,7 @@ def submit(
         "submitted_at": now,
         "by_user": by.user_id,
     }
-    (decision_id,) = _keep(
+    ((decision_id, _),) = _keep(
         session, library, patient, judged, action="order.submitted", channel=channel, by=by, now=now
     )
     session.connection().execute(insert(_orders), {**row, "decision_id": decision_id})
@@ -179,15 +181,17 @@ def _keep(
     channel: str,
     by: Principal,
     now: datetime,
-) -> list[str]:
-    """Write decisions, findings and audit events; the ids of the decisions."""
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Write decisions, findings and audit events; the ids of the decisions and their findings' documents."""
     policies = library.in_force(now.date())
     in_force = policy_versions.keep(session, policies, organisation_id=by.organisation_id)
     decisions: list[dict[str, Any]] = []
+    kept: list[tuple[str, tuple[str, ...]]] = []
     findings: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
     for one in judged:
         decision_id = new_id(now)
+        said = tuple([documents.encode_shown(finding) for finding in one.decision.findings])
         found = [
             {
                 "organisation_id": by.organisation_id,
@@ -197,9 +201,9 @@ def _keep(
                 "outcome": finding.outcome.value,
                 "enforcement": finding.enforcement.value,
                 "severity": finding.severity.value,
-                "document": documents.encode_shown(finding),
+                "document": document,
             }
-            for finding in one.decision.findings
+            for finding, document in zip(one.decision.findings, said, strict=True)
         ]
         row = {
             "organisation_id": by.organisation_id,
@@ -216,6 +220,7 @@ def _keep(
             "policies_document": in_force,
         }
         decisions.append(row)
+        kept.append((decision_id, said))
         findings += found
         events.append(
             {
@@ -228,10 +233,9 @@ def _keep(
     _INSERT_DECISION.run(session, decisions)
     if findings:
         _INSERT_FINDING.run(session, findings)
-    ids: list[str] = [row["id"] for row in decisions]
-    for decision_id, detail in zip(ids, events, strict=True):
+    for (decision_id, _), detail in zip(kept, events, strict=True):
         audit.record(session, action, subject=decision_id, by=by, now=now, detail=detail)
-    return ids
+    return kept
 
 
 _DIGESTED = (

@@ -7,7 +7,7 @@ it said can be shown when the policy files are gone, and its audit entry vouches
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -57,6 +57,20 @@ def keep(session: Session, policies: Sequence[Policy], *, organisation_id: str) 
 def references(policies_document: str) -> list[Reference]:
     """The versions that a decision names."""
     return documents.decode(policies_document, list[Reference])
+
+
+def told(found: Iterable[str], policies: Iterable[Policy], **more: str | None) -> list[Any]:
+    """What ``answers.finding_json`` says of findings, put together from their documents as they are stored.
+
+    Values for a larger JSON answer, each with the members of ``more``; nothing is written out again.
+    """
+    beside = documents.encode(more)
+    return [documents.joined(one, _text(policy), beside) for one, policy in zip(found, policies, strict=True)]
+
+
+@lru_cache(maxsize=1024)
+def _text(policy: Policy) -> str:
+    return documents.encode_shown(policy_json(policy))
 
 
 def words_of(session: Session, decision: Row[Any]) -> dict[str, Mapping[str, Any]]:

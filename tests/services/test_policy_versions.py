@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from stewardship.db import documents, tables, transaction
 from stewardship.domain.errors import Unavailable
 from stewardship.domain.policy import Breach, CannotTell, Enforcement, Finding, Met, Outcome, Severity
-from stewardship.services import answers, decisions, orders
+from stewardship.services import answers, decisions, orders, policy_versions
 from tests.builders import NOW, a_chart, an_order
 from tests.services.declared import ELSEWHERE, ONE_PHARMACIST, PRESCRIBER, Declared, a_policy
 
@@ -55,6 +55,18 @@ def test_every_field_of_a_finding_is_kept_under_the_name_that_faces_give_it():
     finding = Finding("p", 1, Outcome.PASS, Enforcement.SILENT, Severity.INFO, snoozed_until=date(2027, 1, 1))
     stored = documents.decode_shown(documents.encode_shown(finding))
     assert stored | answers.policy_json(SOFT) == answers.finding_json(finding, SOFT)
+
+
+def test_an_answer_put_together_from_documents_says_the_same(clinic):
+    policies = [HARD, SOFT]
+    library = Declared(policies)
+    with transaction(clinic) as session:
+        (checked,) = orders.check(
+            session, library, [an_order()], a_chart(), channel="cds-hooks", by=PRESCRIBER, now=NOW
+        )
+    answered = answers.decision_json(checked.decision, library, patient_id="p-1")["findings"]
+    text = documents.encode_shown(policy_versions.told(checked.documents, policies, order='an "order"'))
+    assert documents.decode_shown(text) == [{**one, "order": 'an "order"'} for one in answered]
 
 
 def test_a_finding_is_stored_without_what_its_policy_version_says(clinic):
