@@ -90,9 +90,15 @@ def observe(app: Flask) -> None:
             route=request.url_rule.rule if request.url_rule else "none",
             status=response.status_code,
             milliseconds=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
+            **g.get("noted", {}),
             **whereabouts(),
         )
         return response
+
+
+def note(**fields: Any) -> None:
+    """Have the line about the current request say this too."""
+    g.setdefault("noted", {}).update(fields)
 
 
 def request_id() -> str:

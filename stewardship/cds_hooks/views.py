@@ -30,7 +30,7 @@ from stewardship.declarations import Library
 from stewardship.domain.errors import InvalidInput, NotFound, PatientMismatch, StewardshipError, Unavailable
 from stewardship.domain.people import Principal
 from stewardship.intake.cds_request import HookRequest, read_request
-from stewardship.observability import log, report_fault, request_id, whereabouts
+from stewardship.observability import log, note, report_fault, request_id, whereabouts
 from stewardship.runtime import runtime
 from stewardship.services import audit, feedback, orders
 from stewardship.services.orders import Checked
@@ -146,13 +146,7 @@ def _note_refusal(call: _Call, code: str) -> None:
 
 def _answer(call: _Call, body: dict[str, Any]) -> Response:
     told = body["extension"]["stewardship"]
-    log.info(
-        "checked",
-        channel=call.channel,
-        disposition=told["disposition"],
-        findings=len(told["findings"]),
-        **whereabouts(),
-    )
+    note(channel=call.channel, disposition=told["disposition"], findings=len(told["findings"]))
     return json_reply(body)
 
 
