@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "stewardship.cli.check:check",
     "mme": "stewardship.cli.mme:mme",
     "import": "stewardship.cli.import_:import_",
+    "instruments": "stewardship.cli.instruments:instruments",
     "policies": "stewardship.cli.policies:policies",
     "catalogue": "stewardship.cli.catalogue:catalogue",
     "serve": "stewardship.cli.serve:serve",
