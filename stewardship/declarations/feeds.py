@@ -76,6 +76,7 @@ class _Feeds(_Strict):
     matching = fields.Nested(_Matching, required=True)
     payments = fields.Nested(_Payments, required=True)
     numbers = fields.Dict(fields.String(), fields.Raw(), required=True)
+    jurisdictions = fields.Dict(fields.String(), fields.Raw(), required=True)
 
 
 def read_feed_terms(reference: Path) -> FeedTerms:
@@ -94,8 +95,14 @@ def read_feed_terms(reference: Path) -> FeedTerms:
             sexes=matching["sexes"],
         ),
         payments={code: paid for paid in (Paid.CASH, Paid.INSURANCE) for code in payments[paid.value]},
-        numbers={name: kind for name, kind in said["numbers"].items() if isinstance(kind, str)},
+        numbers=_words(said["numbers"]),
+        jurisdictions=_words(said["jurisdictions"]),
     )
+
+
+def _words(table: Mapping[str, Any]) -> dict[str, str]:
+    """A table without its source."""
+    return {name: word for name, word in table.items() if isinstance(word, str)}
 
 
 def _rule(entry: Mapping[str, Any]) -> MatchRule:

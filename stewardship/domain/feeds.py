@@ -77,9 +77,11 @@ UNREADABLE = "unreadable"
 @dataclass(frozen=True, slots=True)
 class FeedTerms:
     """What taking in a feed needs to be told: when a pharmacy is silent, when two are one person, and what
-    codes of payment come to. ``numbers`` gives the kind of an identifier of a record system by its type."""
+    codes of payment come to. ``numbers`` gives the kind of an identifier of a record system by its type, and
+    ``jurisdictions`` who issued it, by its system."""
 
     silence: Silence
     matching: MatchRules
     payments: Mapping[str, Paid]
     numbers: Mapping[str, str]
+    jurisdictions: Mapping[str, str]
