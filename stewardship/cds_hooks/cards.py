@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from stewardship.cds_hooks import suggestions
@@ -168,11 +169,7 @@ def _card(
         "summary": summary(summary_of(spoken, order)),
         "detail": detail_of(spoken, order, several=several, withheld=more),
         "indicator": _indicator(lead.finding),
-        "source": {
-            "label": clip(plain(f"{lead.policy.source.title} ({lead.policy.source.date.year})"), 200),
-            "url": lead.policy.source.url,
-            "topic": {"system": TOPICS, "code": lead.policy.id, "display": lead.policy.title},
-        },
+        "source": _source(lead.policy),
     }
     offered = suggestions.of_card(told.card or "", spoken, told.checked, library, draft=draft)
     if offered:
@@ -187,14 +184,27 @@ def _spoken(told: Told, library: Library) -> list[Spoken]:
     return [Spoken(finding, _policy(finding, library)) for finding in told.problem.findings]
 
 
-def _reasons(policies: Iterable[Policy]) -> list[dict[str, str]]:
+@lru_cache(maxsize=1024)
+def _source(policy: Policy) -> Mapping[str, Any]:
+    return {
+        "label": clip(plain(f"{policy.source.title} ({policy.source.date.year})"), 200),
+        "url": policy.source.url,
+        "topic": {"system": TOPICS, "code": policy.id, "display": policy.title},
+    }
+
+
+def _reasons(policies: Iterable[Policy]) -> list[Mapping[str, str]]:
     """The coded reasons of the leading policy, then those of the others; each code once."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, Mapping[str, str]] = {}
     for policy in policies:
-        for reason in policy.overrides:
-            said = {"code": reason.code, "system": REASONS, "display": reason.display}
-            found.setdefault(reason.code, said)
+        for said in _reasons_of(policy):
+            found.setdefault(said["code"], said)
     return list(found.values())
+
+
+@lru_cache(maxsize=1024)
+def _reasons_of(policy: Policy) -> tuple[Mapping[str, str], ...]:
+    return tuple({"code": r.code, "system": REASONS, "display": r.display} for r in policy.overrides)
 
 
 def _indicator(finding: Finding) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from stewardship.cds_hooks.wording import clip, markdown, paragraphs, plain
 from stewardship.domain.orders import Order
@@ -71,7 +72,7 @@ def detail_of(
         next_step = lead.next_step
     if next_step:
         parts.append(f"**Next:** {markdown(next_step)}")
-    return paragraphs(*parts, _footer(spoken[0]), _more(withheld))
+    return paragraphs(*parts, _footer(spoken[0].policy, lead.enforcement), _more(withheld))
 
 
 def _untold(spoken: Iterable[Spoken]) -> list[Spoken]:
@@ -138,9 +139,9 @@ def _name(order: Order) -> str:
     return order.drug.name if order.drug is not None else order.medication.label
 
 
-def _footer(one: Spoken) -> str:
-    policy = one.policy
-    applied = _STANDS.get(one.finding.enforcement, "For your information.")
+@lru_cache(maxsize=1024)
+def _footer(policy: Policy, enforcement: Enforcement) -> str:
+    applied = _STANDS.get(enforcement, "For your information.")
     named = f"Policy {policy.id} version {policy.version}, {_FORCE[policy.source.force]}."
     reviewed = f"Source of {policy.source.date.isoformat()}, to be reviewed by {policy.review.review_by}."
     return markdown(f"{applied} {named} {reviewed}")

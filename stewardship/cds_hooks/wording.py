@@ -13,6 +13,7 @@ import unicodedata
 #: Characters of a card's summary; the specification asks for fewer than 140.
 LONGEST_SUMMARY = 139
 
+_BEGINS = re.compile(r"^(\d*)([#+=.)-])")
 _WWW = re.compile(r"\b(www)\.", re.IGNORECASE)
 _MARKS = str.maketrans({"<": "&lt;", ">": "&gt;", "&": "&amp;"} | {c: "\\" + c for c in "\\`[]|@*_~"})
 _NO_TAGS = str.maketrans({"<": "‹", ">": "›"})
@@ -42,7 +43,7 @@ def markdown(text: str) -> str:
     # Addresses become links without any mark around them.
     escaped = _WWW.sub(r"\1\\.", escaped.replace("://", "\\://"))
     # What would begin a heading, a list or a quotation.
-    return re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", escaped)
+    return _BEGINS.sub(r"\1\\\2", escaped)
 
 
 def paragraphs(*texts: str) -> str:
