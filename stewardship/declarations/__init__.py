@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from stewardship.declarations.alternatives import read_alternatives
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
 from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.feeds import read_feed_terms
@@ -15,6 +16,7 @@ from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, r
 from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.policies import References, read_policies
 from stewardship.declarations.suggestions import read_suggestions
+from stewardship.domain.alternatives import Alternatives
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.exemptions import ExemptionRule
@@ -43,6 +45,8 @@ class Library:
     snooze_days: int
     #: On what terms files of dispensings and of records are taken in.
     feeds: FeedTerms
+    #: Which non-opioid options there are, for which conditions, and what speaks against them.
+    alternatives: Alternatives
     suggestions: tuple[Offer, ...] = ()
     #: How function, pain, mood and risk are measured, by id.
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
@@ -79,8 +83,9 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         tolerances=read_tolerances(reference),
         phase_bounds=read_phase_bounds(reference),
     )
+    catalogue = read_catalogue(reference)
     return Library(
-        catalogue=read_catalogue(reference),
+        catalogue=catalogue,
         code_sets=read_code_sets(reference),
         units=read_units(reference),
         factor_sets=factor_sets,
@@ -88,6 +93,7 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         policies=read_policies(policies_dir or POLICIES, references),
         snooze_days=read_snooze_days(reference),
         feeds=read_feed_terms(reference),
+        alternatives=read_alternatives(reference, catalogue.tables.ingredients),
         suggestions=read_suggestions(reference),
         instruments=read_instruments(reference),
     )

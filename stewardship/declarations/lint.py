@@ -17,6 +17,13 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
+from stewardship.declarations.alternatives import (
+    CONDITIONS,
+    CONTRAINDICATIONS,
+    EVIDENCE,
+    TREATMENTS,
+    read_alternatives,
+)
 from stewardship.declarations.drugs import (
     CODES,
     INGREDIENTS,
@@ -30,7 +37,7 @@ from stewardship.declarations.drugs import (
     rows,
 )
 from stewardship.domain import rxnorm_names
-from stewardship.domain.codes import RXNORM, CodeSets, Coding
+from stewardship.domain.codes import ICD10CM, RXNORM, CodeSets, Coding
 from stewardship.domain.drugs import Catalogue, Drug, DrugClass, Release, ingredients_of
 
 CORRECTIONS = ("published", "ours", "system", "code", "name", "change", "reason", "source")
@@ -104,12 +111,18 @@ def lint(reference: Path) -> list[Complaint]:
     complaints += _sets(code_sets, expectations["set"])
     complaints += _corrected(reference, catalogue, code_sets)
     complaints += _used(reference, expectations["set"])
+    complaints += _alternatives(reference, code_sets)
     return complaints
 
 
 def overdue(reference: Path, on: date) -> list[Complaint]:
-    """The files whose review date has passed on a day."""
-    return [
+    """The files, and the sources on alternatives, whose review date has passed on a day."""
+    sources = [
+        Complaint(EVIDENCE, "review-overdue", f"{source.id} was to be reviewed by {source.review_by}")
+        for source in read_alternatives(reference).sources.values()
+        if source.review_by < on
+    ]
+    return sources + [
         Complaint(file, "review-overdue", f"was to be reviewed by {entry['review_by']}")
         for file, entry in _provenance(reference)
         if isinstance(entry.get("review_by"), date) and entry["review_by"] < on
@@ -121,7 +134,10 @@ def overdue(reference: Path, on: date) -> list[Complaint]:
 
 def _provenance(reference: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """File name and what is said of it. An empty mapping is a file of which nothing is said."""
-    for name in ("exemptions.toml", "expectations.toml", "suggestions.toml", "drugs/classification.toml"):
+    for name in (
+        *("exemptions.toml", "expectations.toml", "suggestions.toml", "drugs/classification.toml"),
+        *(EVIDENCE, CONDITIONS, TREATMENTS, CONTRAINDICATIONS),
+    ):
         yield name, checked(reference / name, _Loose()).get("provenance", {})
     said = {f"drugs/{e.get('name')}": e for e in checked(reference / "drugs/sources.toml", _Loose())["file"]}
     sets = checked(reference / "code_sets/sets.toml", _Loose())
@@ -199,6 +215,21 @@ def _shaped(file: str, rule: str, codes: list[str], well: Callable[[str], bool])
     for code in codes:
         if not well(code):
             yield Complaint(file, rule, f"{code!r} is no {rule}")
+
+
+# --- alternatives: a code that is called confirmed is in one of the code sets ----------------------------
+
+
+def _alternatives(reference: Path, code_sets: CodeSets) -> Iterator[Complaint]:
+    declared = read_alternatives(reference)
+    for condition in declared.conditions:
+        for prefix, verified in condition.prefixes.items():
+            if verified and not code_sets.sets_of(Coding(ICD10CM, prefix)):
+                yield Complaint(CONDITIONS, "code", f"{condition.id}: {prefix} is in no code set")
+    for treatment in declared.treatments.values():
+        for coding in treatment.codes:
+            if not code_sets.sets_of(coding):
+                yield Complaint(TREATMENTS, "code", f"{treatment.id}: {coding.code} is in no code set")
 
 
 # --- products -------------------------------------------------------------------------------------------
