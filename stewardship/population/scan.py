@@ -21,13 +21,16 @@ from stewardship.domain.flags import RULES, Flags, Kind
 from stewardship.population import fills, patterns
 from stewardship.population.columns import AMOUNT_ONE, Columns, Is, Products
 from stewardship.population.figures import Figures, figures
-from stewardship.population.keys import Array
+from stewardship.population.keys import DAY_BITS, ROOM, Array
 from stewardship.population.patterns import Labelled
 from stewardship.population.slices import Slice, sliced
 
 #: Rows of a slice: large enough that whole-array operations outweigh their calls, small enough for a cache.
 SLICE = 1 << 17
-_MOST = 2.0**62
+#: Totals beyond this are left to be looked at by hand: percentages of them are taken in whole numbers.
+_MOST = 2.0**60
+#: The most days from the first day of all to the last that a row may cover.
+_MOST_DAYS = (1 << DAY_BITS) - 4 * ROOM
 
 _LOOK: Mapping[Kind, Callable[..., Labelled]] = {
     Kind.MULTIPLE_PROVIDERS: fills.multiple_providers,
@@ -79,11 +82,16 @@ def scan(
     """Scan rows that lie in order of patient and day and began by ``as_of``.
 
     ``first`` to ``until`` is the window of the figures; ``known_from`` the first day that would be on record.
-    Raises ``ValueError`` when the rows are not in order.
+    Raises ``ValueError`` when the rows are not in order or lie millennia apart.
     """
     before = (columns.patient[1:] == columns.patient[:-1]) & (columns.day[1:] < columns.day[:-1])
     if before.any() or (columns.patient[1:] < columns.patient[:-1]).any():
         raise ValueError("rows lie in order of patient and day")
+    if (
+        len(columns)
+        and int(columns.day.max()) - int(columns.day.min()) + int(columns.days.max()) > _MOST_DAYS
+    ):
+        raise ValueError(f"rows lie within {_MOST_DAYS} days")
     look = _Look(columns, products, rules, first, until, as_of, known_from, tuple(kinds))
     cuts = list(_cuts(columns.patient, slice_rows))
     if workers > 1:
@@ -163,7 +171,6 @@ def _by_hand(part: Slice) -> Array:
     daily = np.maximum(part.columns.daily, 0).astype(np.float64)
     amount = np.maximum(part.columns.amount, 0).astype(np.float64)
     most = np.bincount(part.patient, daily, part.patients) + np.bincount(part.patient, amount, part.patients)
-    # A hundredfold: percentages are taken of totals in billionths, a thousandth of a daily amount.
     who = np.flatnonzero(sliding | (most > _MOST))
     found: Array = part.columns.patient[part.edges[who]].astype(np.int64)
     return found

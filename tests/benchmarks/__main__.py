@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks decide`` and ``python -m tests.benchmarks orders [--database URL]``.
+"""``python -m tests.benchmarks decide``, ``... orders [--database URL]`` and ``... population [--rows N]``.
 
 Timed when somebody asks, never with the tests. Answers are checked before anything is timed.
 """
@@ -39,6 +39,17 @@ def order_checks(database: str | None, postgres: bool, rounds: int, seconds: flo
     if postgres:
         with tempfile.TemporaryDirectory(prefix="benchmark") as folder, postgresql() as started:
             orders.benchmark(started, Path(folder), rounds=rounds, seconds=seconds, say=click.echo)
+
+
+@main.command(name="population")
+@click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(1_000, 20_000_000))
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50))
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
+def population_scan(rows: int, rounds: int, workers: int) -> None:
+    """Figures and flags of a whole population, beside polars and DuckDB."""
+    from tests.benchmarks import population
+
+    population.benchmark(rows=rows, rounds=rounds, workers=workers, say=click.echo)
 
 
 if __name__ == "__main__":
