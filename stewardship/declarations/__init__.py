@@ -11,19 +11,23 @@ from stewardship.declarations.alternatives import read_alternatives
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
 from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.feeds import read_feed_terms
+from stewardship.declarations.goals import read_goal_terms
 from stewardship.declarations.instruments import read_instruments
 from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, read_tolerances
 from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.policies import References, read_policies
+from stewardship.declarations.reassessment import read_clock
 from stewardship.declarations.suggestions import read_suggestions
 from stewardship.domain.alternatives import Alternatives
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.feeds import FeedTerms
+from stewardship.domain.goals import GoalTerms
 from stewardship.domain.instruments import Instrument
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.policy import Policy, in_force
+from stewardship.domain.reassessment import ClockTerms
 from stewardship.domain.suggestions import Offer
 from stewardship.domain.units import Units
 
@@ -33,7 +37,7 @@ _DAYS_KEPT = 400
 @dataclass(frozen=True)
 class Library:
     """Everything that is declared: drugs, codes, units, factor sets, exemptions, all policy versions,
-    the terms of feeds, what may be suggested, and the instruments."""
+    the terms of feeds, what may be suggested, and how and when function is looked at."""
 
     catalogue: Catalogue
     code_sets: CodeSets
@@ -47,9 +51,13 @@ class Library:
     feeds: FeedTerms
     #: Which non-opioid options there are, for which conditions, and what speaks against them.
     alternatives: Alternatives
-    suggestions: tuple[Offer, ...] = ()
     #: How function, pain, mood and risk are measured, by id.
-    instruments: Mapping[str, Instrument] = field(default_factory=dict)
+    instruments: Mapping[str, Instrument]
+    #: What a goal of function may not say alone.
+    goals: GoalTerms
+    #: When a patient is looked at again.
+    clock: ClockTerms
+    suggestions: tuple[Offer, ...] = ()
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
     _days: dict[date, tuple[Policy, ...]] = field(init=False, repr=False, compare=False)
@@ -96,4 +104,6 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         alternatives=read_alternatives(reference, catalogue.tables.ingredients),
         suggestions=read_suggestions(reference),
         instruments=read_instruments(reference),
+        goals=read_goal_terms(reference),
+        clock=read_clock(reference, factor_sets),
     )
