@@ -37,6 +37,7 @@ class _Common(StrictSchema):
     factor_set = Token(required=True)
     unknown_supply_days = WholeNumber(required=True, least=1, most=_LONGEST_DAYS)
     carry_days = WholeNumber(required=True, least=0, most=_LONGEST_DAYS)
+    episode_gap_days = WholeNumber(required=True, least=0, most=_LONGEST_DAYS)
     guidance_mme = fields.List(WholeNumber(least=1, most=10_000), required=True)
     source = fields.Nested(_Source, required=True)
 
@@ -83,6 +84,7 @@ def read_flags(reference: Path, factor_sets: Mapping[str, FactorSet]) -> Flags:
         rules,
         _read_areas(reference / data["areas"]["file"]),
         tuple(Decimal(mme) for mme in common["guidance_mme"]),
+        common["episode_gap_days"],
     )
 
 

@@ -454,3 +454,9 @@ def test_a_controlled_product_is_one_with_a_schedule():
     loose = a_drug(schedule=None, code="loose")
     assert flags(Kind.IMPROBABLE_DAYS_SUPPLY, fill(0, 200, drug=loose)) == ()
     assert len(flags(Kind.IMPROBABLE_DAYS_SUPPLY, fill(0, 200, drug=a_drug(schedule=Schedule.V)))) == 1
+
+
+def test_an_order_raises_the_flags_that_its_fill_would():
+    order = fill(17, 20, kind=SupplyKind.DRAFT)
+    (flag,) = flags(Kind.EARLY_REFILL, fill(0, 20), order)
+    assert flag.supply == order.id

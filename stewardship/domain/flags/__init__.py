@@ -103,13 +103,14 @@ class Described:
 
 @dataclass(frozen=True)
 class Flags:
-    """All rules with their parameters, what they share, the areas of ZIP codes, and the daily totals that a
-    picture shows as guidance."""
+    """All rules with their parameters, what they share, the areas of ZIP codes, the daily totals that a
+    picture shows as guidance, and how long a gap an episode of therapy bridges."""
 
     common: Common
     rules: Mapping[Kind, Described]
     areas: Mapping[str, Area]
     guidance: tuple[Decimal, ...]
+    episode_gap_days: int
 
 
 @dataclass(frozen=True, slots=True)
