@@ -40,6 +40,9 @@ class Permission(StrEnum):
     COUNTERSIGN_EXCEPTIONS = "exceptions:countersign"
     READ_POLICIES = "policies:read"
     READ_DRUGS = "drugs:read"
+    IMPORT_FILES = "imports:create"
+    READ_IMPORTS = "imports:read"
+    READ_PHARMACIES = "pharmacies:read"
     CALL_HOOKS = "cds-hooks"
     #: Every known caller may ask who it is taken for.
     KNOW_ONESELF = "self:read"
@@ -67,6 +70,9 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.SCREEN_ORDERS,
             Permission.READ_DECISIONS,
             Permission.COUNTERSIGN_EXCEPTIONS,
+            Permission.IMPORT_FILES,
+            Permission.READ_IMPORTS,
+            Permission.READ_PHARMACIES,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,
@@ -78,6 +84,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.READ_SNOOZES,
             Permission.END_SNOOZES,
             Permission.COUNTERSIGN_EXCEPTIONS,
+            Permission.READ_IMPORTS,
+            Permission.READ_PHARMACIES,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,
@@ -88,6 +96,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.CALL_HOOKS,
             Permission.SCREEN_ORDERS,
             Permission.SUBMIT_ORDERS,
+            Permission.IMPORT_FILES,
+            Permission.READ_IMPORTS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,

@@ -68,6 +68,7 @@ class Settings:
     #: Largest bodies, in bytes, and most object members in one body.
     order_bytes: int = 256 * 1024
     hook_bytes: int = 5 * 1024 * 1024
+    import_bytes: int = 2 * 1024 * 1024 * 1024
     order_keys: int = 10_000
     hook_keys: int = 200_000
     #: A check that takes longer, in seconds, answers that it could not be finished.

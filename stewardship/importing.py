@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -101,13 +101,75 @@ def go_on(
         raise
 
 
+class Upload:
+    """A file that was announced before anybody knew its content: taken in beside the request that brought it.
+
+    The claim on the announcement is held from before the answer until the end, so that whoever asks meanwhile
+    is told the truth, also when the process is killed.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        terms: FeedTerms,
+        feed: Feed,
+        announced: imports.Announced,
+        *,
+        by: Principal,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._sessions = sessions
+        self._terms = terms
+        self._feed = feed
+        self._announced = announced
+        self._by = by
+        self._clock = clock
+        self._held = ExitStack()
+
+    def claim(self) -> None:
+        """Say that it is being worked on."""
+        name = imports.claim_of(self._by.organisation_id, self._announced.digest)
+        self._held.enter_context(claims.claim(_engine(self._sessions), name))
+
+    def run(self, *, portion: int = PORTION) -> None:
+        """Do the work."""
+        with self._held:
+            try:
+                self._run(portion)
+            except BaseException:
+                with suppress(StewardshipError), transaction(self._sessions) as session:
+                    imports.interrupt(session, self._announced.id, by=self._by, now=self._clock())
+                raise
+
+    def _run(self, portion: int) -> None:
+        by, clock, sessions = self._by, self._clock, self._sessions
+        digest = self._feed.digest()
+        with claims.claim(_engine(sessions), imports.claim_of(by.organisation_id, digest)) as mine:
+            if not mine:
+                _known_as(sessions, digest, by=by)
+            with transaction(sessions) as session:
+                known = imports.identify(session, self._announced, digest, by=by, now=clock())
+                begun = (
+                    imports.resume(session, known or self._announced.id, by=by, now=clock()) if mine else None
+                )
+            if begun is not None and not begun.ended:
+                go_on(sessions, self._terms, self._feed, begun, by=by, clock=clock, portion=portion)
+
+
 def _at_work(sessions: Sessions, digest: str, *, by: Principal) -> Imported:
-    """What somebody else is importing now; the first moments of it are waited for."""
+    """What somebody else is importing now."""
+    import_id = _known_as(sessions, digest, by=by)
+    with transaction(sessions, write=False) as session:
+        return Imported(imports.read(session, import_id, by=by), same_as=import_id)
+
+
+def _known_as(sessions: Sessions, digest: str, *, by: Principal) -> str:
+    """The import of a content that somebody else has claimed; the first moments of it are waited for."""
     for _ in range(_LOOKS):
         with transaction(sessions, write=False) as session:
             import_id = imports.known_as(session, digest, by=by)
-            if import_id is not None:
-                return Imported(imports.read(session, import_id, by=by), same_as=import_id)
+        if import_id is not None:
+            return import_id
         time.sleep(_PAUSE)
     raise Unavailable("the same content is just being looked at by somebody else; try again")
 

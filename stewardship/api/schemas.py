@@ -56,6 +56,24 @@ class SnoozesQuery(StrictSchema):
     active_on = Day(metadata={"description": "Only what rests on this day, e.g. 2026-11-21."})
 
 
+class ImportQuery(StrictSchema):
+    """What the sender says of a file; its name is kept as data."""
+
+    name = Text(longest=500, load_default="", metadata={"description": "What the sender calls the file."})
+    format = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(["asap", "fhir"]),
+        metadata={"description": "Told by the content when it is not said."},
+    )
+    state = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Regexp(r"^[A-Z]{2}$"),
+        metadata={"description": "The state whose requirements an ASAP file is held to."},
+    )
+
+
 class VersionInQuery(WholeNumber):
     """A version as the query writes it: ASCII digits."""
 
@@ -324,6 +342,67 @@ class DrugsAnswer(StrictSchema):
     """Products whose names are most like what was typed, the likeliest first."""
 
     drugs = fields.List(fields.Nested(DrugAnswer), required=True)
+
+
+class FileFaultAnswer(StrictSchema):
+    """Something wrong in a file: where, and a code. Never what was written there."""
+
+    line = fields.Integer(required=True)
+    segment = fields.String(required=True)
+    element = fields.String(required=True)
+    code = fields.String(required=True)
+
+
+class PendingAnswer(StrictSchema):
+    """A revision or a void of a dispensing that nobody has reported."""
+
+    dispensing = fields.String(required=True)
+    reporting = fields.String(required=True)
+    line = fields.Integer(required=True)
+    since = Instant(required=True)
+
+
+class ImportAnswer(StrictSchema):
+    """How far an import is, and what became of its rows."""
+
+    id = fields.String(required=True, data_key="import")
+    same_as = fields.String(
+        **_nullable(), metadata={"description": "The import that the same content had before."}
+    )
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(["running", "interrupted", "complete", "incomplete", "failed"]),
+    )
+    reason = fields.String(**_nullable(), metadata={"description": "Why it is not complete."})
+    format = fields.String(required=True)
+    source = fields.String(required=True)
+    rows = fields.Integer(required=True)
+    stored = fields.Integer(required=True)
+    unchanged = fields.Integer(required=True)
+    rejected_rows = fields.Integer(required=True)
+    rejected = fields.List(fields.Nested(FileFaultAnswer), required=True)
+    remarks = fields.List(fields.Nested(FileFaultAnswer), required=True)
+    pending = fields.List(fields.Nested(PendingAnswer), required=True)
+    started_at = Instant(required=True)
+    ended_at = Instant(**_nullable())
+
+
+class PharmacyAnswer(StrictSchema):
+    """A pharmacy that reports, and how current it is."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    data_as_of = Instant(**_nullable())
+    expected_by = Instant(**_nullable(), metadata={"description": "When the next report is due."})
+    silent = fields.Boolean(required=True, metadata={"description": "Its report is overdue."})
+    retired = fields.Boolean(required=True)
+    bound = fields.Boolean(required=True)
+
+
+class PharmaciesAnswer(StrictSchema):
+    """Pharmacies, the silent ones first."""
+
+    pharmacies = fields.List(fields.Nested(PharmacyAnswer), required=True)
 
 
 class WhoAnswer(StrictSchema):

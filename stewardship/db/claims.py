@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +28,23 @@ _TAKE = text("SELECT pg_try_advisory_lock(:lock)")
 _GIVE_BACK = text("SELECT pg_advisory_unlock(:lock)")
 
 
+#: How often, and how long apart in seconds, to try: somebody may just be looking whether it is held.
+_TRIES, _APART = 5, 0.02
+
+
 @contextmanager
 def claim(engine: Engine, name: str) -> Iterator[bool]:
     """Hold the claim of that name for the block, if nobody else does; whether it is held."""
+    for left in reversed(range(_TRIES)):
+        with _claim(engine, name) as held:
+            if held or not left:
+                yield held
+                return
+        time.sleep(_APART)
+
+
+@contextmanager
+def _claim(engine: Engine, name: str) -> Iterator[bool]:
     if engine.dialect.name == "postgresql":
         holding = _on_server(engine, name)
     elif file := _database_file(engine):
@@ -45,7 +60,7 @@ def is_held(engine: Engine, name: str) -> bool:
     file = None if engine.dialect.name == "postgresql" else _database_file(engine)
     if file and not Path(f"{file}-claim-{_short(name)}").exists():
         return False
-    with claim(engine, name) as free:
+    with _claim(engine, name) as free:
         return not free
 
 

@@ -58,6 +58,7 @@ class Import(OfOrganisation, Base):
     """One content that arrived, whatever its files were called: at most one import of each content.
 
     ``position`` counts the items of the file that are stored for good; a restart goes on behind it.
+    ``same_as`` is the import that the same content had before; its own digest is then no content's.
     ``source`` is a file's name, kept as data and never used as one. ``reason`` says in a code why an import
     is not complete. ``format`` is ``asap``, ``fhir`` or ``csv``.
     """
@@ -66,6 +67,7 @@ class Import(OfOrganisation, Base):
     __table_args__ = (
         one_of("status", ImportStatus),
         one_of("by_role", Role),
+        belongs_to("imports", "same_as"),
         UniqueConstraint("organisation_id", "digest"),
         CheckConstraint("length(digest) = 64", name="digest_whole"),
         CheckConstraint("(status IN ('running', 'interrupted')) = (ended_at IS NULL)", name="ended_when"),
@@ -83,6 +85,7 @@ class Import(OfOrganisation, Base):
     unchanged: Mapped[int]
     rejected: Mapped[int]
     position: Mapped[int]
+    same_as: Mapped[str | None] = mapped_column(Words(200))
     by_user: Mapped[Id]
     by_role: Mapped[Code]
     started_at: Mapped[datetime]

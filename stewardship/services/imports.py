@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import claims, import_tables
-from stewardship.db.engine import new_id
+from stewardship.db.engine import new_id, transaction
 from stewardship.db.import_tables import ImportStatus
 from stewardship.db.patients import insert_once
 from stewardship.db.prepared import Prepared
@@ -75,6 +76,7 @@ class Report:
     position: int
     started_at: datetime
     ended_at: datetime | None
+    same_as: str | None = None
     faults: tuple[RowFault, ...] = ()
     remarks: tuple[RowFault, ...] = ()
     pending: tuple[Mapping[str, Any], ...] = field(default=())
@@ -87,25 +89,20 @@ def claim_of(organisation_id: str, digest: str) -> str:
 
 def begin(session: Session, *, digest: str, kind: Format, source: str, by: Principal, now: datetime) -> Begun:
     """The import of this content: a new one, or the one that there is. The caller holds its claim."""
-    row: dict[str, Any] = {
-        "organisation_id": by.organisation_id,
-        "id": new_id(now),
-        "digest": digest,
-        "format": kind.value,
-        "source": "".join(c for c in source if c.isprintable())[:_LONGEST_SOURCE],
-        "status": ImportStatus.RUNNING.value,
-        "reason": "",
-        **dict.fromkeys(("rows", "stored", "unchanged", "rejected", "position"), 0),
-        "by_user": by.user_id,
-        "by_role": by.role.value,
-        "started_at": now,
-        "seen_at": now,
-        "ended_at": None,
-    }
+    row = _new_row(new_id(now), digest, kind, source, by=by, now=now)
     if insert_once(session, _imports, row):
         detail = {"format": row["format"], "sha256": digest}
         audit.record(session, "import.begun", subject=row["id"], by=by, now=now, detail=detail)
         return Begun(row["id"], 0, ended=False)
+    return _resume(session, digest, by=by, now=now)
+
+
+def resume(session: Session, import_id: str, *, by: Principal, now: datetime) -> Begun:
+    """Go on with an import, wherever it stopped. The caller holds its claim."""
+    return _resume(session, _row(session, import_id, by).digest, by=by, now=now)
+
+
+def _resume(session: Session, digest: str, *, by: Principal, now: datetime) -> Begun:
     known = (
         session.connection()
         .execute(
@@ -121,6 +118,62 @@ def begin(session: Session, *, digest: str, kind: Format, source: str, by: Princ
     detail = {"position": known.position}
     audit.record(session, "import.resumed", subject=known.id, by=by, now=now, detail=detail)
     return Begun(known.id, known.position, ended=False)
+
+
+def _new_row(
+    import_id: str, digest: str, kind: Format, source: str, *, by: Principal, now: datetime
+) -> dict[str, Any]:
+    return {
+        "organisation_id": by.organisation_id,
+        "id": import_id,
+        "digest": digest,
+        "format": kind.value,
+        "source": "".join(c for c in source if c.isprintable())[:_LONGEST_SOURCE],
+        "status": ImportStatus.RUNNING.value,
+        "reason": "",
+        **dict.fromkeys(("rows", "stored", "unchanged", "rejected", "position"), 0),
+        "same_as": None,
+        "by_user": by.user_id,
+        "by_role": by.role.value,
+        "started_at": now,
+        "seen_at": now,
+        "ended_at": None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An import whose content is not known yet. ``digest`` stands in for the content's until then."""
+
+    id: str
+    digest: str
+
+
+def announce(session: Session, *, kind: Format, source: str, by: Principal, now: datetime) -> Announced:
+    """A file has come whose content nobody has looked at; ``identify`` says what it is."""
+    import_id = new_id(now)
+    digest = sha256(f"announced\x1f{import_id}".encode()).hexdigest()
+    row = _new_row(import_id, digest, kind, source, by=by, now=now)
+    session.connection().execute(insert(_imports), row)
+    audit.record(
+        session, "import.announced", subject=import_id, by=by, now=now, detail={"format": kind.value}
+    )
+    return Announced(import_id, digest)
+
+
+def identify(
+    session: Session, announced: Announced, digest: str, *, by: Principal, now: datetime
+) -> str | None:
+    """Say which content an announced import has. The import that the content had before, if there is one:
+    then this one is nothing but a reference to it. The caller holds the content's claim."""
+    known = known_as(session, digest, by=by)
+    if known is None:
+        _change(session, announced.id, {"digest": digest, "seen_at": now}, by)
+    else:
+        _change(session, announced.id, {"same_as": known, "seen_at": now}, by)
+    detail = {"sha256": digest, "same_as": known}
+    audit.record(session, "import.identified", subject=announced.id, by=by, now=now, detail=detail)
+    return known
 
 
 def take(
@@ -227,35 +280,52 @@ def interrupt(session: Session, import_id: str, *, by: Principal, now: datetime)
 
 def read(session: Session, import_id: str, *, by: Principal, listed: int = MOST_LISTED) -> Report:
     """How far an import of the caller's organisation is; ``NotFound`` for any other."""
-    row = _row(session, import_id, by)
-    found = _faults_of(session, import_id, by.organisation_id, listed)
+    own, row, status = _now(session, import_id, by)
+    found = _faults_of(session, row.id, by.organisation_id, listed)
     pending = dispensed.unmatched(session, organisation_id=by.organisation_id)
     return Report(
-        id=row.id,
-        status=_truly(session, row),
+        id=own.id,
+        status=status,
         reason=row.reason,
-        format=Format(row.format),
-        source=row.source,
+        format=Format(own.format),
+        source=own.source,
         rows=row.rows,
-        stored=row.stored,
-        unchanged=row.unchanged,
+        stored=row.stored if own.same_as is None else 0,
+        unchanged=row.unchanged if own.same_as is None else row.stored + row.unchanged,
         rejected=row.rejected,
         position=row.position,
-        started_at=row.started_at,
+        started_at=own.started_at,
         ended_at=row.ended_at,
+        same_as=own.same_as,
         faults=tuple(fault for of_row, fault in found if of_row),
         remarks=tuple(fault for of_row, fault in found if not of_row),
-        pending=tuple(one for one in pending if one["import_id"] == import_id),
+        pending=tuple(one for one in pending if one["import_id"] == row.id),
     )
 
 
-def _truly(session: Session, row: Any) -> ImportStatus:
-    """The status now: one that is called running, and that nobody works on, was interrupted."""
+def _now(session: Session, import_id: str, by: Principal) -> tuple[Any, Any, ImportStatus]:
+    """The import's row, the row of the import that tells of its content, and the status now.
+
+    One that is called running, and that nobody works on, was interrupted. But whoever worked on it may have
+    ended it since the rows were read: then they are read again, by a connection that sees what is new.
+    """
+    own, row = _rows(session, import_id, by)
     engine = session.get_bind()
-    if row.status != ImportStatus.RUNNING or not isinstance(engine, Engine):
-        return ImportStatus(row.status)
-    held = claims.is_held(engine, claim_of(row.organisation_id, row.digest))
-    return ImportStatus.RUNNING if held else ImportStatus.INTERRUPTED
+    while row.status == ImportStatus.RUNNING and isinstance(engine, Engine):
+        if claims.is_held(engine, claim_of(row.organisation_id, row.digest)):
+            return own, row, ImportStatus.RUNNING
+        before = (row.id, row.status, row.digest)
+        with transaction(engine, write=False) as another:
+            own, row = _rows(another, import_id, by)
+        if (row.id, row.status, row.digest) == before:
+            return own, row, ImportStatus.INTERRUPTED
+    return own, row, ImportStatus(row.status)
+
+
+def _rows(session: Session, import_id: str, by: Principal) -> tuple[Any, Any]:
+    own = _row(session, import_id, by)
+    # The same content again is told as the first import of it stands; it stored nothing itself.
+    return own, own if own.same_as is None else _row(session, own.same_as, by)
 
 
 # --- the portions' parts ---------------------------------------------------------------------------

@@ -146,6 +146,19 @@ def listed(session: Session, *, by: Principal, now: datetime) -> list[dict[str, 
     return rows
 
 
+def pharmacy_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A pharmacy of the list as the faces show it."""
+    moments = {name: row[name].isoformat() if row[name] else None for name in ("data_as_of", "expected_by")}
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        **moments,
+        "silent": row["silent"],
+        "retired": row["retired"],
+        "bound": row["bound"],
+    }
+
+
 def is_silent(row: Mapping[str, Any], now: datetime) -> bool:
     """Whether a report of the pharmacy is overdue, or none was ever whole."""
     due = row["expected_by"]

@@ -193,7 +193,9 @@ def ours(caller: Callable[..., Caller]) -> dict[str, str]:
     (late,) = [f for f in decided["findings"] if f["policy"] == "pdmp-check"]
     rest = {"reason": late["override_reasons"][0]["code"], "until": "2026-12-01"}
     rests = json(prescriber.post(f"/api/v1/decisions/{decided['id']}/findings/pdmp-check/snooze", rest))
+    sent = caller(Role.PHARMACIST).post("/api/v1/imports", b"TH*", content_type="application/octet-stream")
     return {
+        "import_id": json(sent)["import"],
         "decision_id": decided["id"],
         "policy_id": stopped["policy"],
         "exception_id": asked["id"],
