@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "stewardship.cli.demo:demo",
     "check": "stewardship.cli.check:check",
     "mme": "stewardship.cli.mme:mme",
+    "alternatives": "stewardship.cli.alternatives:alternatives",
     "import": "stewardship.cli.import_:import_",
     "instruments": "stewardship.cli.instruments:instruments",
     "policies": "stewardship.cli.policies:policies",

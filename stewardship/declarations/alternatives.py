@@ -150,6 +150,8 @@ class _ConditionRow(_Sourced):
     title = _text()
     prefixes = _prefixes()
     unverified_prefixes = _prefixes()
+    snomed = fields.List(fields.String(validate=_CODE), load_default=list)
+    unverified_snomed = fields.List(fields.String(validate=_CODE), load_default=list)
     pain = fields.String(required=True, validate=validate.OneOf(_PAIN))
     phases = fields.List(fields.Enum(Phase, by_value=True), load_default=list)
     first_line = _ids()
@@ -304,6 +306,7 @@ def _condition(row: Mapping[str, Any], sources: Mapping[str, Source]) -> PainCon
     return PainCondition(
         **{name: row[name] for name in plain},
         prefixes=prefixes,
+        concepts=dict.fromkeys(row["snomed"], True) | dict.fromkeys(row["unverified_snomed"], False),
         phases=frozenset(row["phases"]),
         first_line=tuple(row["first_line"]),
         interventional=tuple(row["interventional"]),

@@ -37,7 +37,7 @@ from stewardship.declarations.drugs import (
     rows,
 )
 from stewardship.domain import rxnorm_names
-from stewardship.domain.codes import ICD10CM, RXNORM, CodeSets, Coding
+from stewardship.domain.codes import ICD10CM, RXNORM, SNOMED, CodeSets, Coding
 from stewardship.domain.drugs import Catalogue, Drug, DrugClass, Release, ingredients_of
 
 CORRECTIONS = ("published", "ours", "system", "code", "name", "change", "reason", "source")
@@ -223,9 +223,11 @@ def _shaped(file: str, rule: str, codes: list[str], well: Callable[[str], bool])
 def _alternatives(reference: Path, code_sets: CodeSets) -> Iterator[Complaint]:
     declared = read_alternatives(reference)
     for condition in declared.conditions:
-        for prefix, verified in condition.prefixes.items():
-            if verified and not code_sets.sets_of(Coding(ICD10CM, prefix)):
-                yield Complaint(CONDITIONS, "code", f"{condition.id}: {prefix} is in no code set")
+        codes = [Coding(ICD10CM, code) for code, verified in condition.prefixes.items() if verified]
+        codes += [Coding(SNOMED, code) for code, verified in condition.concepts.items() if verified]
+        for coding in codes:
+            if not code_sets.sets_of(coding):
+                yield Complaint(CONDITIONS, "code", f"{condition.id}: {coding.code} is in no code set")
     for treatment in declared.treatments.values():
         for coding in treatment.codes:
             if not code_sets.sets_of(coding):

@@ -154,7 +154,7 @@ def recommend(declared: Alternatives, codings: Iterable[Coding], facts: PatientF
     for tried in facts.tried:
         if tried.what not in known:
             asks.add("tried", tried.what)
-    for name in facts.unknown_medicines:
+    for name in (*facts.unknown_medicines, *facts.unknown_allergies):
         asks.add("unknown-medicines", name)
     options: list[Option] = []
     left_out: list[LeftOut] = []
@@ -181,6 +181,7 @@ def recommend(declared: Alternatives, codings: Iterable[Coding], facts: PatientF
             else:
                 later.append(Later(treatment, after))
         else:
+            asks.lacking(weighed)
             options.append(
                 _option(treatment, named, weighed, (*spoken, *prior.cautions), prior.said, facts, asks)
             )

@@ -1,7 +1,8 @@
 """From a chart to the facts that decide whether an alternative suits the patient.
 
 A chart says what is on record. What is not there stays unknown: a list of problems without heart failure
-is read as "no heart failure on record", an absent list is not; allergies are not part of a chart.
+is read as "no heart failure on record" only if every problem bears a code that is read here, and an
+absent list never is; allergies are not part of a chart.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from decimal import Decimal
 
 from stewardship.domain.chart import Chart, Condition, Observation
 from stewardship.domain.codes import ICD10CM, LOINC, Coding
-from stewardship.domain.drugs import DrugClass, Medication
+from stewardship.domain.drugs import Catalogue, DrugClass, Medication, fold
 from stewardship.domain.episodes import Covered, undated
 from stewardship.domain.exemptions import ExemptionRule, exempt_by
 from stewardship.domain.orders import Phase, Supply, SupplyKind
 from stewardship.domain.suitability import PatientFacts, Taken, Terms, Tried
+from stewardship.domain.treatments import AddedIngredient, PainCondition, match
 
 _UNUSABLE = frozenset({"cancelled", "entered-in-error", "unknown"})
 
@@ -48,6 +50,7 @@ def facts_of(
         medicines=None if chart.history_gaps else taken,
         unknown_medicines=unknown,
         problems=problems_of(chart, terms) if chart.conditions else None,
+        problems_complete=all(any(c.system == ICD10CM for c in each.codings) for each in chart.conditions),
         allergies=allergies,
         tried=tried,
         phase=phase,
@@ -56,12 +59,13 @@ def facts_of(
     )
 
 
-def pain_codes(chart: Chart) -> tuple[Coding, ...]:
-    """The ICD-10-CM codes of the conditions that are not known to be over, each once."""
+def pain_codes(chart: Chart, conditions: Iterable[PainCondition]) -> tuple[Coding, ...]:
+    """The codes of pain conditions, among those that are not known to be over, each once."""
+    known = tuple(conditions)
     codes = [
         c for condition in chart.conditions if _current(condition, chart.today) for c in condition.codings
     ]
-    return tuple(dict.fromkeys(c for c in codes if c.system == ICD10CM))
+    return tuple(code for code in dict.fromkeys(codes) if match(known, (code,)))
 
 
 def problems_of(chart: Chart, terms: Terms) -> frozenset[str]:
@@ -162,3 +166,26 @@ def _add(found: dict[str, Taken], supply: Supply, ago: int) -> None:
     known = found.get(label)
     if known is None or ago < known.days_ago:
         found[label] = Taken(label, names, frozenset(DrugClass(c) for c in drug.classes), ago)
+
+
+# --- from what a person writes ----------------------------------------------------------------------------
+
+
+def taken_by_name(text: str, catalogue: Catalogue, added: Iterable[AddedIngredient] = ()) -> Taken | None:
+    """The medicine that a name or a code stands for: an ingredient, or a product of the catalogue by its
+    RxNorm code, NDC or exact name. ``None`` when it stands for nothing known."""
+    written = fold(text)
+    facts = catalogue.tables.base(written)
+    if facts is None and written.isdecimal():
+        facts = next((f for f in catalogue.tables.ingredients.values() if f.rxcui == written), None)
+    if facts is not None:
+        own = facts.classes | ({DrugClass.OPIOID_ANALGESIC} if facts.opioid else frozenset())
+        return Taken(facts.name, frozenset({facts.name}), own)
+    for ingredient in added:
+        if written == ingredient.name or (ingredient.verified and written == ingredient.rxcui):
+            return Taken(ingredient.name, frozenset({ingredient.name}))
+    drug = catalogue.by_rxcui(written) if written.isdecimal() else None
+    drug = drug or catalogue.by_ndc(text) or catalogue.by_name(text)
+    if drug is None:
+        return None
+    return Taken(drug.name, frozenset(i.name for i in drug.ingredients), drug.classes)

@@ -63,7 +63,8 @@ class PatientFacts:
 
     ``egfr`` is in mL/min/1.73 m², ``clearance`` the creatinine clearance in mL/min. ``pregnant_weeks`` is
     the week of a known pregnancy, ``pregnant`` whether there is one. ``problems`` are ids of problem
-    groups, ``allergies`` base names or families; ``exempt`` is the evidence for an exemption. ``on_record``
+    groups; when ``problems_complete`` is false others may be there under codes that are not read here.
+    ``allergies`` are base names or families; ``exempt`` is the evidence for an exemption. ``on_record``
     names other facts that are there and could not be used (an old laboratory value).
     """
 
@@ -76,7 +77,9 @@ class PatientFacts:
     medicines: tuple[Taken, ...] | None = None
     unknown_medicines: tuple[str, ...] = ()
     problems: frozenset[str] | None = None
+    problems_complete: bool = True
     allergies: frozenset[str] | None = None
+    unknown_allergies: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
     phase: Phase = Phase.UNKNOWN
     exempt: str = ""
@@ -309,9 +312,11 @@ def taken_of(
 def _problem(when: When, facts: PatientFacts) -> Held:
     if not when.problem:
         return _HOLDS
-    if facts.problems is None:
+    if facts.problems is not None and when.problem in facts.problems:
+        return _HOLDS
+    if facts.problems is None or not facts.problems_complete:
         return _unknown(f"problem:{when.problem}")
-    return _HOLDS if when.problem in facts.problems else _NOT
+    return _NOT
 
 
 def _allergy(when: When, treatment: Treatment, facts: PatientFacts) -> Held:

@@ -7,10 +7,10 @@ not confirmed in a source says so, and so does everything that is shown of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-from stewardship.domain.codes import ICD10CM, Coding
+from stewardship.domain.codes import ICD10CM, SNOMED, Coding
 from stewardship.domain.orders import Phase
 
 #: The first rung on which something is put into the body by needle or knife.
@@ -96,10 +96,11 @@ class Against:
 class PainCondition:
     """One row of the map from conditions to treatments.
 
-    ``prefixes`` are ICD-10-CM prefixes without dots, and whether each was confirmed in a source. ``phases``
-    are those that the row is for; none means all. ``first_line`` holds what comes first, without medicines
-    before medicines, in the order of the source; ``interventional`` what may follow; ``further`` what else
-    is worth weighing. ``exempt`` names the kind of exemption of conditions in which nobody is pressed.
+    ``prefixes`` are ICD-10-CM prefixes without dots, ``concepts`` SNOMED CT codes, each with whether it was
+    confirmed in a source. ``phases`` are those that the row is for; none means all. ``first_line`` holds
+    what comes first, without medicines before medicines, in the order of the source; ``interventional``
+    what may follow; ``further`` what else is worth weighing. ``exempt`` names the kind of exemption of
+    conditions in which nobody is pressed.
     """
 
     id: str
@@ -117,6 +118,7 @@ class PainCondition:
     sources: tuple[Source, ...]
     verified: bool
     exempt: str = ""
+    concepts: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def considered(self) -> tuple[str, ...]:
@@ -146,6 +148,11 @@ def match(
     known = tuple(conditions)
     found: dict[str, Matched] = {}
     for coding in codings:
+        if coding.system == SNOMED:
+            for condition in known:
+                if coding.code in condition.concepts:
+                    made = Matched(condition, coding, coding.code, condition.concepts[coding.code])
+                    found.setdefault(condition.id, made)
         if coding.system != ICD10CM:
             continue
         code = coding.code.strip().replace(".", "").upper()
