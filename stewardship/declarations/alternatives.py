@@ -206,6 +206,7 @@ class _WhenRow(_Strict):
     weeks_from = fields.Integer(strict=True, validate=validate.Range(0, 42))
     weeks_until = fields.Integer(strict=True, validate=validate.Range(0, 42))
     medicines = fields.String(validate=_ID)
+    medicines_from = fields.Integer(strict=True, validate=validate.Range(2, 9))
     problem = fields.String(validate=_ID)
     allergy = fields.List(fields.String(validate=_WORDS))
 

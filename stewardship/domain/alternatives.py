@@ -116,7 +116,8 @@ class Rung:
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """The whole answer. ``asks`` are the missing facts in words, by name. ``together`` is one untried
-    option of each modality among the rungs without needles: a plan is more than one of them.
+    option of each modality among the rungs without needles, of those that nothing speaks against: a plan
+    is more than one of them.
     ``opioid_only`` is ``None`` when it cannot be told. ``pressed`` is false for who is exempt."""
 
     matched: tuple[Matched, ...]
@@ -201,8 +202,19 @@ def recommend(declared: Alternatives, codings: Iterable[Coding], facts: PatientF
         together=_together(options, facts.tried),
         opioid_only=opioid_only(declared, facts),
         exempt=facts.exempt or next((m.condition.title for m in matched if m.condition.exempt), ""),
-        notes=tuple(dict.fromkeys(n for m in matched for n in (m.condition.notes, m.condition.opioid) if n)),
+        notes=_notes(matched),
         urgent=tuple(dict.fromkeys(m.condition.urgent for m in matched if m.condition.urgent)),
+    )
+
+
+def _notes(matched: tuple[Matched, ...]) -> tuple[str, ...]:
+    """What the rows say in words, each under its condition when there are several."""
+    rows = [m.condition for m in matched]
+    return tuple(
+        note if len(rows) == 1 else f"{row.title}: {note}"
+        for row in rows
+        for note in (row.notes, row.opioid)
+        if note
     )
 
 
@@ -398,7 +410,8 @@ def _together(options: Iterable[Option], tried: Iterable[Tried]) -> tuple[Option
     found: dict[str, Option] = {}
     for option in options:
         treatment = option.treatment
-        if treatment.rung < INTERVENTIONAL and not option.in_use and treatment.id not in before:
+        fresh = not option.in_use and treatment.id not in before
+        if treatment.rung < INTERVENTIONAL and fresh and not option.cautions:
             found.setdefault(treatment.modality, option)
     return tuple(found.values())
 

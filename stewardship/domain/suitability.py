@@ -101,7 +101,8 @@ class MedicineGroup:
 class When:
     """The conditions of a rule; all that are set must hold. ``below`` and ``from`` bounds are of the
     kidney function that ``renal`` names: ``egfr`` or ``clearance``. ``weeks_from`` and ``weeks_until`` are
-    weeks of pregnancy, both included; ``weeks_from`` 0 is any pregnancy."""
+    weeks of pregnancy, both included; ``weeks_from`` 0 is any pregnancy. ``medicines`` names a group of
+    which at least ``medicines_from`` must be taken."""
 
     renal: str = ""
     below: Decimal | None = None
@@ -110,6 +111,7 @@ class When:
     weeks_from: int | None = None
     weeks_until: int | None = None
     medicines: str = ""
+    medicines_from: int = 1
     problem: str = ""
     allergy: tuple[str, ...] = ()
 
@@ -239,21 +241,26 @@ def _unknown(fact: str) -> Held:
 
 
 def _renal(when: When, facts: PatientFacts) -> Held:
-    """Labels go by creatinine clearance. Where only eGFR is known it stands in, and the words say so."""
+    """Labels go by creatinine clearance, others by eGFR. Where only one is known it stands in for the other,
+    and the words say so."""
     if not when.renal:
         return _HOLDS
-    if when.renal == "clearance" and facts.clearance is not None:
-        value, name = facts.clearance, f"creatinine clearance {facts.clearance} mL/min"
-    elif facts.egfr is not None:
-        stands_in = " (in place of creatinine clearance)" if when.renal == "clearance" else ""
-        value, name = facts.egfr, f"eGFR {facts.egfr} mL/min/1.73 m²{stands_in}"
-    else:
+    known = {
+        "clearance": (facts.clearance, "creatinine clearance {} mL/min"),
+        "egfr": (facts.egfr, "eGFR {} mL/min/1.73 m²"),
+    }
+    other, other_words = known["egfr" if when.renal == "clearance" else "clearance"]
+    stands_for = "eGFR" if when.renal == "egfr" else "creatinine clearance"
+    value, words = known[when.renal]
+    if value is None:
+        value, words = other, f"{other_words} (in place of {stands_for})"
+    if value is None:
         return _unknown("egfr")
     if when.below is not None and value >= when.below:
         return _NOT
     if when.at_least is not None and value < when.at_least:
         return _NOT
-    return True, {"kidney": name}, ()
+    return True, {"kidney": words.format(value)}, ()
 
 
 def _age(when: When, facts: PatientFacts) -> Held:
@@ -286,7 +293,7 @@ def _medicines(when: When, treatment: Treatment, facts: PatientFacts, terms: Ter
     if not when.medicines:
         return _HOLDS
     taken = taken_of(terms.groups[when.medicines], facts.medicines or (), beside=treatment)
-    if taken:
+    if len(taken) >= when.medicines_from:
         return True, {"medicines": ", ".join(taken)}, ()
     if facts.medicines is None:
         return _unknown("medicines")

@@ -185,6 +185,20 @@ def test_what_just_does_not(ask, code, treatment, said):
     assert treatment in offered(ask(code, **said))
 
 
+def test_clearance_stands_in_where_egfr_alone_decides(ask):
+    (entry,) = [e for e in ask(BACK, egfr=None, clearance=Decimal(28)).left_out if e.id == "oral-nsaid"]
+    assert entry.reasons[0].text == "kidney: creatinine clearance 28 mL/min (in place of eGFR), below 30"
+
+
+@pytest.mark.parametrize(
+    ("age", "medicines", "out"),
+    [(65, (OXYCODONE, LORAZEPAM), True), (64, (OXYCODONE, LORAZEPAM), False), (65, (LORAZEPAM,), False)],
+)
+def test_no_third_medicine_that_acts_on_the_brain_from_65(ask, age, medicines, out):
+    found = ask(SCIATICA, age=age, medicines=medicines)
+    assert ("pregabalin" not in offered(found)) is out
+
+
 def test_a_muscle_relaxant_is_offered_at_64_and_left_out_at_65(ask):
     assert "muscle-relaxant" in offered(ask(BACK, phase=Phase.ACUTE, age=64))
     assert why_not(ask(BACK, phase=Phase.ACUTE, age=65), "muscle-relaxant") == ["muscle-relaxant-age"]
@@ -289,6 +303,11 @@ def test_two_conditions_share_one_ladder(ask):
     (option,) = [o for o in found.offered if o.treatment.id == "gabapentin"]
     assert [r.rule for r in option.cautions] == ["condition:low-back-chronic"]
     assert offered(found).count("physical-therapy") == 1
+
+
+def test_what_asks_for_care_is_not_what_to_begin_with(ask):
+    medicine = [o.treatment.id for o in ask(BACK, age=65).together if o.treatment.modality == "medicine"]
+    assert medicine == ["duloxetine"]  # the oral NSAID leads its rung, and asks for care from 65
 
 
 # --- what happened before ------------------------------------------------------------
