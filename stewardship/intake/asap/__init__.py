@@ -13,7 +13,6 @@ from stewardship.intake.asap.events import (
 )
 from stewardship.intake.asap.faults import in_words
 from stewardship.intake.asap.reader import file_digest, read
-from stewardship.intake.asap.supplies import to_supply
 from stewardship.intake.asap.writer import Entry, NothingDispensed, write, write_zero_report
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "read",
     "read_definitions",
     "shipped",
-    "to_supply",
     "write",
     "write_zero_report",
 ]

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from stewardship.declarations.drugs import read_catalogue, read_code_sets
+from stewardship.declarations.drugs import read_catalogue
 from stewardship.declarations.places import REFERENCE
 from stewardship.domain.dosage import Quantity
+from stewardship.domain.fills import supply_of
 from stewardship.domain.orders import SupplyKind
-from stewardship.intake.asap import to_supply
 from tests.intake.asap.files import PRESCRIBER, a_file, dispensing, patient, the_row
 
 
@@ -21,19 +21,13 @@ def catalogue():
     return read_catalogue(REFERENCE)
 
 
-@pytest.fixture(scope="module")
-def code_sets():
-    """The shipped code sets."""
-    return read_code_sets(REFERENCE)
-
-
 @pytest.fixture
-def supply(catalogue, code_sets):
+def supply():
     """A dispensing with these elements, as a supply."""
 
     def made(*hanging, of=None, **elements):
         row = the_row(a_file(of or patient(), dispensing(**elements), PRESCRIBER, hanging))
-        return to_supply(row, catalogue, code_sets)
+        return supply_of(row, zip_code="", payments={})
 
     return made
 
@@ -42,16 +36,16 @@ def test_everything_that_a_chart_needs(supply, catalogue):
     known = next(iter(catalogue.ndcs()))
     found = supply(e08=known, e04="2", e06="1", e24="03", e25="C79.51")
     assert found.kind is SupplyKind.DISPENSING
-    assert found.drug is not None
+    assert catalogue.recognise(found.medication) is not None
     assert found.start_on == date(2026, 1, 5)
     assert (found.quantity, found.days_supply) == (Quantity(Decimal(20), "each"), Decimal(5))
     assert (found.refills, found.fill, found.treatment_type, found.status) == (2, 1, "03", "completed")
     assert (found.pharmacy, found.prescriber) == ("ncpdp:1234567", "1234567893")
-    assert "active-cancer" in found.reason_sets
+    assert [c.code for c in found.reasons] == ["C79.51"]
 
 
-def test_a_product_that_is_not_known_stays_a_supply(supply):
-    assert supply(e08="00000000000").drug is None
+def test_a_product_that_is_not_known_stays_a_supply(supply, catalogue):
+    assert catalogue.recognise(supply(e08="00000000000").medication) is None
 
 
 def test_a_compound_is_none_of_its_ingredients(supply, catalogue):
@@ -64,14 +58,6 @@ def test_a_compound_is_none_of_its_ingredients(supply, catalogue):
 @pytest.mark.parametrize(("element", "field"), [("e10", "days_supply"), ("e09", "quantity")])
 def test_zero_means_that_nobody_counted(supply, element, field):
     assert getattr(supply(**{element: "0"}), field) is None
-
-
-def test_a_void_is_no_supply(supply):
-    assert supply(e01="02") is None
-
-
-def test_an_animals_medicine_is_nobodys(supply):
-    assert supply(of=patient(e20="02")) is None
 
 
 def test_fills_of_one_prescription_belong_together(supply):
