@@ -18,10 +18,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from stewardship.db import Sessions, claims, transaction
-from stewardship.db.import_tables import ImportStatus
 from stewardship.domain.dispensings import RowFault
 from stewardship.domain.errors import StewardshipError, Unavailable
-from stewardship.domain.feeds import Broken, Brought, FeedTerms, Item, Refusal, Remark, Row
+from stewardship.domain.feeds import Broken, Brought, FeedTerms, ImportStatus, Item, Refusal, Remark, Row
 from stewardship.domain.people import Principal
 from stewardship.intake.feeds import Feed
 from stewardship.services import imports

@@ -29,21 +29,11 @@ from stewardship.db.tables import (
     one_of,
 )
 from stewardship.domain.dispensings import Reporting
+from stewardship.domain.feeds import ImportStatus
 from stewardship.domain.people import Role
 
 #: More rows, lines and bytes than any file has; both databases can hold it.
 _MOST = 2_000_000_000
-
-
-class ImportStatus(StrEnum):
-    """How far an import is. ``incomplete`` is a file that ended before it said that it would; what was
-    whole in it is stored."""
-
-    RUNNING = "running"
-    INTERRUPTED = "interrupted"
-    COMPLETE = "complete"
-    INCOMPLETE = "incomplete"
-    FAILED = "failed"
 
 
 class CandidateStatus(StrEnum):

@@ -27,6 +27,17 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class ImportStatus(StrEnum):
+    """How far an import is. ``incomplete`` is a file that ended before it said that it would; what was
+    whole in it is stored."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+
+
 class Row(NamedTuple):
     """A dispensing that was reported, and whose it is. ``line`` counts from 1."""
 

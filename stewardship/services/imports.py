@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import claims, import_tables
 from stewardship.db.engine import new_id, transaction
-from stewardship.db.import_tables import ImportStatus
 from stewardship.db.patients import insert_once
 from stewardship.db.prepared import Prepared
 from stewardship.domain.dispensings import RowFault
@@ -31,6 +30,7 @@ from stewardship.domain.feeds import (
     FeedTerms,
     Format,
     Heard,
+    ImportStatus,
     Item,
     Refusal,
     Remark,

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select, text
 
 from stewardship.db import import_tables, tables, transaction
-from stewardship.db.import_tables import ImportStatus
 from stewardship.domain.errors import NotFound
+from stewardship.domain.feeds import ImportStatus
 from stewardship.importing import INCOMPLETE, UNREADABLE, WITH_REJECTIONS, exit_code, report_json
 from stewardship.services import imports, verification
 from tests.builders import NOW

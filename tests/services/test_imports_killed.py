@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from stewardship.db import import_tables, tables, transaction
-from stewardship.db.import_tables import ImportStatus
+from stewardship.domain.feeds import ImportStatus
 from stewardship.services import imports, verification
 from tests.intake.asap.files import PRESCRIBER, a_file, dispensing, patient
 from tests.services.declared import COMPLIANCE, ORGANISATION
