@@ -134,9 +134,7 @@ def timeline(
         until,
         tuple(_supply(r, mme.get(r.id)) for r in rows),
         steps,
-        tuple(
-            _days(part, carried) for part, _ in joined(carried, rules.episode_gap_days) if _near(part, window)
-        ),
+        tuple(_days(part, carried) for part in episodes if _near(part, window)),
         tuple(_days(part, carried) for part in _gaps(carried) if _near(part, window)),
         _overlaps([r for r in rows if r.opioid]),
         tuple(Guidance(limit, _reached(steps, limit, window), not doubtful) for limit in rules.guidance),
