@@ -6,6 +6,7 @@ whom it admits.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -87,9 +88,13 @@ def from_environment() -> Flask:
     """The application that the environment describes; a refusal to start ends the process with words."""
     configure_logging()
     try:
-        return create_app(Settings.from_env(os.environ))
+        app = create_app(Settings.from_env(os.environ))
     except StewardshipError as refusal:
         raise SystemExit(f"stewardship does not start: {refusal.message}") from None
+    # The library lives as long as the process: a collection that walks its objects halts every request.
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def _guard_addresses(app: Flask) -> None:
