@@ -258,6 +258,14 @@ def test_any_patients_at_any_boundary(patients, today, window, known):
     )
 
 
+@pytest.mark.parametrize(("a_day", "raised_"), [(6, 1), (7, 0)])
+def test_a_fall_by_exactly_the_percentage(a_day, raised_):
+    fills = [fill(30 * n, 30, a_day=10) for n in range(4)]
+    today = START + timedelta(121)
+    found = agree([[*fills, fill(120, 30, a_day=a_day)]], first=START, until=today, as_of=today)
+    assert len(found.flags[Kind.DOSE_FALLING_FAST]) == raised_
+
+
 def test_a_patient_with_very_many_rows():
     fills = [fill(n // 3, 1 + n % 9, a_day=1 + n % 5, prescriber=f"p-{n % 2}") for n in range(400)]
     fills = [replace(f, id=f"{n:04}") for n, f in enumerate(fills)]

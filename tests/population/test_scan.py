@@ -11,6 +11,7 @@ from stewardship.domain.flags import Kind
 from stewardship.population.columns import Columns, Is, Products, daily_amounts, products
 from stewardship.population.keys import order_by
 from stewardship.population.scan import Scan, scan
+from stewardship.population.sweeps import rounded
 from tests.benchmarks import shared_scan
 from tests.domain.flagging import reference
 from tests.population.generator import LAST, Population, population
@@ -97,6 +98,10 @@ def test_a_table_of_products_tells_unknown_ones_apart():
 )
 def test_daily_amounts_are_rounded_as_one_patients_are(amount, days, daily):
     assert daily_amounts(np.array([amount]), np.array([days], np.int32)).tolist() == [daily]
+
+
+def test_daily_totals_are_rounded_half_to_even():
+    assert rounded(np.array([499, 500, 501, 1_500, 2_500, 2_501])).tolist() == [0, 0, 1, 2, 2, 3]
 
 
 def test_an_order_that_does_not_fit_one_number_is_the_same_order():
