@@ -40,8 +40,8 @@ def once(supplies: Iterable[Supply]) -> tuple[tuple[Supply, ...], int]:
     """Each dispensing once, and how many further rows of the same dispensing were left out.
 
     The same pharmacy, prescription number, fill, part of the fill, day and product are one dispensing,
-    however many views of a database report it; of rows that differ in quantity the largest stays. A row
-    that lacks one of these is never taken for another one's copy.
+    however many views of a database report it; of rows that differ in quantity the largest stays, of equal
+    ones the one with the first id. A row that lacks one of these is never taken for another one's copy.
     """
     kept: dict[object, Supply] = {}
     dropped = 0
@@ -52,7 +52,7 @@ def once(supplies: Iterable[Supply]) -> tuple[tuple[Supply, ...], int]:
             kept[key] = supply
             continue
         dropped += 1
-        if _size(supply) > _size(other):
+        if (_size(supply), other.id) > (_size(other), supply.id):
             kept[key] = supply
     return tuple(kept.values()), dropped
 

@@ -152,7 +152,8 @@ def _copies(columns: Columns, patient: Array) -> Array:
         return rows[:0]
     names = (columns.day, columns.pharmacy, columns.rx, columns.fill, columns.partial, columns.product)
     what = [patient[rows], *(name[rows].astype(np.int64) for name in names)]
-    quantity, stated = columns.quantity[rows], columns.stated[rows].astype(np.int64)
+    quantity = np.maximum(columns.quantity[rows], 0)
+    stated = np.maximum(columns.stated[rows], 0).astype(np.int64)
     smaller = (int(quantity.max()) - quantity, int(stated.max()) - stated)
     order = order_by(*what, *smaller)
     alike = np.ones(len(rows) - 1, np.bool_)

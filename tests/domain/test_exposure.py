@@ -237,6 +237,11 @@ def test_of_two_reports_of_one_dispensing_the_larger_stays():
     assert once([smaller, larger]) == ((larger,), 1)
 
 
+def test_of_equal_reports_the_first_id_stays_in_whatever_order_they_come():
+    first, again = reported(), reported()
+    assert once([again, first]) == ((first,), 1)
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -234,13 +234,13 @@ def _supply(c: Columns, row: int, row_id: str) -> Supply:
         date.fromordinal(int(c.day[row])),
         days_supply=None if c.stated[row] < 0 else Decimal(int(c.stated[row])),
         quantity=_quantity(int(c.quantity[row])),
-        fill=int(c.fill[row]),
+        fill=None if c.fill[row] < 0 else int(c.fill[row]),
         refills=int(c.refills[row]),
         status="completed",
     )
     return replace(
         supply,
-        prescription=f"rx-{c.rx[row]}",
+        prescription=_name("rx", int(c.rx[row])),
         prescriber=_name("p", int(c.prescriber[row])),
         pharmacy=_name("ph", int(c.pharmacy[row])),
         treatment_type=f"{c.treatment[row]:02}" if c.treatment[row] else "",

@@ -25,8 +25,9 @@ from stewardship.domain.exposure import (
 )
 from stewardship.domain.flags import Flags, Kind, Stage, history, raised
 from stewardship.domain.orders import Areas, Paid, Supply, SupplyKind
-from stewardship.population.columns import AMOUNT_ONE, columns
+from stewardship.population.columns import AMOUNT_ONE, columns, products
 from stewardship.population.scan import Scan, scan
+from stewardship.population.slices import sliced
 from tests.domain.flagging import (
     BUPRENORPHINE,
     CARISOPRODOL,
@@ -37,6 +38,7 @@ from tests.domain.flagging import (
     fill,
     reference,
 )
+from tests.population.generator import DRUGS as DRUGS_OF_THE_GENERATOR
 from tests.population.generator import LAST, population, supplies
 
 D1, D2, D3, D4 = Definition
@@ -135,16 +137,27 @@ def test_the_generators_own_columns_are_what_the_domain_makes_of_its_supplies():
         assert getattr(again, name).tolist() == getattr(made.columns, name)[kept].tolist(), name
 
 
-def test_further_reports_of_a_dispensing_are_dropped_alike():
-    made = population(reference(), patients=60, rows=800, seed=9)
-    rows = supplies(made.columns, [f"{row:06}" for row in range(len(made.columns))])
-    window = {"first": LAST - timedelta(400), "until": LAST}
-    whole = scan(made.columns, made.products, reference(), as_of=LAST, **window)
-    dropped = 0
-    for number in range(made.patients):
-        mine = [s for n, s in zip(made.columns.patient, rows, strict=True) if n == number]
-        dropped += once(mine)[1]
-    assert whole.dropped == dropped > 0
+@pytest.mark.parametrize("seed", range(4))
+def test_further_reports_of_a_dispensing_are_dropped_alike(seed):
+    draw = np.random.default_rng(seed)
+    made = population(reference(), patients=40, rows=500, seed=seed).columns
+    again = made.rows(np.sort(draw.integers(0, len(made), 2 * len(made))))
+    # Each further report says one thing otherwise, or nothing.
+    names = ("quantity", "stated", "partial", "product", "pharmacy", "rx", "fill")
+    for name in names:
+        changed = draw.random(len(again)) < 0.1
+        getattr(again, name)[changed] = draw.integers(-1, 3, int(changed.sum())).clip(-(name != "product"))
+    again.product[again.product < 0] = 0
+    again.partial[again.partial < 0] = 0
+    rows = supplies(again, [f"{row:06}" for row in range(len(again))])
+    expected = []
+    for number in np.unique(again.patient):
+        mine = [s for n, s in zip(again.patient, rows, strict=True) if n == number]
+        expected += [int(s.id) for s in once(mine)[0]]
+    table = products(DRUGS_OF_THE_GENERATOR, reference())
+    part = sliced(again, table, reference().common, 0)
+    assert part.row.tolist() == sorted(expected)
+    assert part.dropped == len(again) - len(expected) > 0
 
 
 # --- at every boundary ------------------------------------------------------------------------------
