@@ -23,6 +23,8 @@ _GAPS = {
     "history-missing": "No medication history was sent.",
     "history-error": "The medication history could not be fetched.",
     "history-incomplete": "Only part of the medication history was sent.",
+    "history-stale": "A pharmacy of this patient has not reported in time.",
+    "history-unsettled": "It is not settled whether other dispensings are this patient's.",
     "history-unavailable": "The stored medication history cannot be reached.",
     "supply-without-date": "An earlier prescription has no date.",
     "order-unreadable": "Part of the order could not be read.",

@@ -66,9 +66,13 @@ def _reduced(value: Any, without: frozenset[str] = frozenset()) -> Any:
     made: dict[str, Any] = {}
     for name, default in shape:
         held = getattr(value, name)
-        if held is default or held == default or name in without:
+        if held is default or name in without:
             continue
-        made[name] = held if type(held) in _SIMPLE else _reduced(held)
+        if type(held) in _SIMPLE:
+            if held != default:
+                made[name] = held
+        elif held != default:
+            made[name] = _reduced(held)
     return made
 
 

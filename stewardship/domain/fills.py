@@ -12,17 +12,18 @@ from stewardship.domain.orders import Areas, Paid, Supply, SupplyKind
 _AREA_DIGITS = 3
 
 
-def supply_of(row: Dispensed, *, zip_code: str, payments: Mapping[str, Paid]) -> Supply:
-    """What the patient has of it, known by the key of the dispensing. The product is not looked up here:
-    ``drug`` is ``None``. ``zip_code`` is the patient's; three digits of it are kept.
+def supply_of(row: Dispensed, *, zip_code: str, payments: Mapping[str, Paid], known_as: str = "") -> Supply:
+    """What the patient has of it, known by the id of the dispensing's key (``known_as``, for whoever has
+    worked it out already). The product is not looked up here: ``drug`` is ``None``. ``zip_code`` is the
+    patient's; three digits of it are kept.
 
     Zero days' supply means that nobody counted. The signature is free text and stays with the report: the
     dose comes from quantity and days' supply. An electronic prescription is linked by its order number, else
     by its reference; any other by pharmacy and prescription number, so that its fills belong together.
     """
-    prescribed = row.quantity_prescribed
+    prescribed, pharmacy = row.quantity_prescribed, row.pharmacy.key
     return Supply(
-        id=row.key.id,
+        id=known_as or row.key.id,
         kind=SupplyKind.DISPENSING,
         medication=row.medication,
         drug=None,
@@ -32,9 +33,9 @@ def supply_of(row: Dispensed, *, zip_code: str, payments: Mapping[str, Paid]) ->
         refills=row.refills,
         fill=row.fill,
         status="completed",
-        prescription=row.erx_order or row.erx_reference or f"{row.pharmacy.key}/{row.prescription}",
+        prescription=row.erx_order or row.erx_reference or f"{pharmacy}/{row.prescription}",
         prescriber=prescriber_id(row.prescriber),
-        pharmacy=row.pharmacy.key,
+        pharmacy=pharmacy,
         reasons=() if row.diagnosis is None else (row.diagnosis,),
         treatment_type=row.treatment_type,
         partial=row.partial,

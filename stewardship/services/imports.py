@@ -50,6 +50,10 @@ _INSERT_FAULT = Prepared.insert(_faults)
 # for orders are checked meanwhile.
 _LOCK = text("SELECT pg_advisory_xact_lock(7301828, hashtext(:organisation))")
 
+# A connection that checked references while the tables were small goes on reading them from end to end: with
+# a file of a million rows, from a quick import to one that never ends.
+_FORGET_PLANS = text("DISCARD PLANS")
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -192,6 +196,7 @@ def take(
     """
     if session.get_bind().dialect.name == "postgresql":
         session.connection().execute(_LOCK, {"organisation": by.organisation_id})
+        session.connection().execute(_FORGET_PLANS)
     tally = _Tally()
     faults: list[dict[str, Any]] = []
 
@@ -233,7 +238,7 @@ def take(
         session, [item for item in items if isinstance(item, Brought)], tally, terms, by=by, now=now
     )
     if faults:
-        _INSERT_FAULT.run(session, faults)
+        _INSERT_FAULT.load(session, faults)
     broken = next((item.reason for item in items if isinstance(item, Broken)), None)
     for item in items:
         if isinstance(item, Heard):

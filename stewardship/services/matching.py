@@ -301,7 +301,7 @@ def _write(session: Session, written: _Written) -> None:
         (_INSERT_LINK, written.links),
     ):
         if rows:
-            statement.run(session, rows)
+            statement.load(session, rows)
     for row in written.candidates:
         insert_once(session, _candidates, row)
 

@@ -1,0 +1,136 @@
+"""CSV by a declared mapping: nothing is guessed, and what is wrong is told by line and column."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from stewardship.domain.dispensings import Reporting
+from stewardship.domain.errors import InvalidInput
+from stewardship.domain.feeds import Broken, Refusal, Row
+from stewardship.intake.csv_files import CsvFeed, read_mapping
+
+FILE = '[file]\nsender = "Example Health Plan"\n'
+COLUMNS = """[columns]
+pharmacy = "Store"
+prescription = "Rx"
+filled_on = "Filled"
+quantity = "Qty"
+days_supply = "Days"
+ndc = "NDC"
+last = "Last"
+first = "First"
+birth_date = "Born"
+"""
+HEADER = "Store,Rx,Filled,Qty,Days,NDC,Last,First,Born\n"
+ROW = "1234567,RX1,2026-11-01,20.5,5,00406055201,Testpatient,Testname,1970-01-01\n"
+
+
+def a_feed(content, mapping=FILE + COLUMNS):
+    written = content if isinstance(content, bytes) else content.encode()
+    return CsvFeed(
+        lambda: io.BytesIO(written), "plan.csv", read_mapping(mapping.encode()), date(2026, 11, 22)
+    )
+
+
+def items(content, mapping=FILE + COLUMNS):
+    return list(a_feed(content, mapping).items())
+
+
+def faults(item):
+    assert isinstance(item, Refusal)
+    return [(f.line, f.element, f.code) for f in item.faults]
+
+
+def test_a_row_is_what_its_columns_say():
+    (row,) = items(HEADER + ROW)
+    assert isinstance(row, Row)
+    dispensed = row.dispensed
+    assert row.line == 2
+    assert dispensed.pharmacy.key == "ncpdp:1234567"
+    assert (dispensed.prescription, dispensed.filled_on) == ("RX1", date(2026, 11, 1))
+    assert (dispensed.quantity, dispensed.days_supply, dispensed.fill) == (Decimal("20.5"), 5, 0)
+    assert [c.code for c in dispensed.medication.codings] == ["00406055201"]
+    assert dispensed.reporting is Reporting.NEW
+    assert (row.patient.last, row.patient.birth_date) == ("Testpatient", date(1970, 1, 1))
+
+
+def test_words_of_a_column_stand_for_what_the_mapping_says():
+    mapping = FILE + COLUMNS + 'reporting = "Status"\n[values.reporting]\nP = "new"\nR = "void"\n'
+    (row,) = items(HEADER.strip() + ",Status\n" + ROW.strip() + ",R\n", mapping)
+    assert row.dispensed.reporting is Reporting.VOID
+    (refused,) = items(HEADER.strip() + ",Status\n" + ROW.strip() + ",X\n", mapping)
+    assert faults(refused) == [(2, "Status", "code")]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("2026-11-01", "11/01/2026", ("Filled", "date")),
+        ("2026-11-01", "2027-01-01", ("Filled", "in-future")),
+        ("20.5", "twenty", ("Qty", "number")),
+        ("20.5", "1e9", ("Qty", "number")),
+        ("20.5", "-3", ("Qty", "number")),
+        ("20.5", "\u0662\u0660", ("Qty", "number")),
+        ("20.5,5", "20.5,2.5", ("Days", "number")),
+        ("RX1", "", ("Rx", "required")),
+        ("Testname", " ", ("First", "required")),
+    ],
+)
+def test_a_bad_value_is_told_by_line_and_column(column, value, told):
+    bad, good = items(HEADER + ROW.replace(column, value, 1) + ROW)
+    assert faults(bad) == [(2, *told)]
+    assert isinstance(good, Row)
+
+
+@pytest.mark.parametrize("row", ["only,three,cells\n", ROW.strip() + ",one more\n"])
+def test_a_row_of_another_width_is_refused(row):
+    bad, good = items(HEADER + row + ROW)
+    assert faults(bad) == [(2, "?", "columns")]
+    assert isinstance(good, Row)
+
+
+def test_the_wrong_encoding_is_no_whole_file():
+    assert items((HEADER + ROW).encode() + b"\xff\xfe\n")[-1] == Broken("encoding")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "empty"), (HEADER.replace("Qty,", ""), "Qty"), (HEADER.replace("Rx", "Qty"), "Rx")],
+)
+def test_a_file_without_the_columns_is_refused_before_anything_is_stored(content, words):
+    with pytest.raises(InvalidInput, match=words):
+        a_feed(content).checked()
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ("[file", "not TOML"),
+        (COLUMNS, "file"),
+        (FILE, "columns"),
+        (FILE + COLUMNS.replace('quantity = "Qty"\n', ""), "quantity"),
+        (FILE + COLUMNS.replace('ndc = "NDC"\n', ""), "ndc, rxcui or text"),
+        (FILE + COLUMNS + 'colour = "Colour"\n', "colour"),
+    ],
+)
+def test_a_mapping_that_is_not_enough_says_what_is_missing(mapping, words):
+    with pytest.raises(InvalidInput, match=words):
+        read_mapping(mapping.encode())
+
+
+def test_the_preview_shows_the_first_rows_and_of_people_only_the_shape():
+    shown = list(a_feed(HEADER + ROW * 9).preview())
+    assert len(shown) == 5
+    assert "filled_on=2026-11-01" in shown[0]
+    assert "Testpatient" not in "".join(shown)
+    assert "1970" not in "".join(shown)
+
+
+def test_line_ends_and_the_name_do_not_change_the_digest_and_the_mapping_does():
+    assert a_feed(HEADER + ROW).digest() == a_feed((HEADER + ROW).replace("\n", "\r\n")).digest()
+    other = FILE + COLUMNS + "[constants]\nunit = 'each'\n"
+    assert a_feed(HEADER + ROW).digest() != a_feed(HEADER + ROW, other).digest()
