@@ -24,6 +24,7 @@ COMMANDS = {
     "mme": "stewardship.cli.mme:mme",
     "alternatives": "stewardship.cli.alternatives:alternatives",
     "import": "stewardship.cli.import_:import_",
+    "pharmacies": "stewardship.cli.pharmacies:pharmacies",
     "instruments": "stewardship.cli.instruments:instruments",
     "policies": "stewardship.cli.policies:policies",
     "catalogue": "stewardship.cli.catalogue:catalogue",

@@ -221,3 +221,35 @@ def test_a_polite_end_stops_at_a_portion_and_says_so(url, a_path, tmp_path):
     sessions.kw["bind"].dispose()
     assert row.status == "interrupted"
     assert row.rows == count(url, tables.Supply) > 0
+
+
+# --- pharmacies ------------------------------------------------------------------------------------
+
+
+def pharmacies(*arguments):
+    return CliRunner().invoke(main, ["pharmacies", *arguments])
+
+
+def test_a_pharmacy_that_is_silent_is_seen_until_it_is_retired(url, a_path):
+    run(a_path(a_file(file_rows(1))))
+    listed = pharmacies("list", ORGANISATION)
+    assert listed.exit_code == 1
+    assert "ncpdp:1234567" in listed.output
+    assert "data to 05 Jan 2026, 09:30 UTC · silent" in listed.output
+    assert pharmacies("retire", ORGANISATION, "ncpdp:1234567").exit_code == 0
+    listed = pharmacies("list", ORGANISATION)
+    assert (listed.exit_code, "retired" in listed.output) == (0, True)
+
+
+def test_a_bound_pharmacy_reports_to_its_own_organisation_alone(url, a_path):
+    run(a_path(a_file(file_rows(1))))
+    assert pharmacies("bind", ORGANISATION, "ncpdp:1234567").exit_code == 0
+    CliRunner().invoke(main, ["tokens", "issue", "ehr", "--organisation", "another"])
+    done = run(a_path(a_file(file_rows(2))), "--organisation", "another", "--json")
+    assert {fault["code"] for fault in json.loads(done.stdout)["rejected"]} == {"pharmacy-of-another"}
+
+
+def test_a_pharmacy_that_nobody_knows_cannot_be_bound(url):
+    done = pharmacies("bind", ORGANISATION, "ncpdp:0000000")
+    assert done.exit_code == 1
+    assert "no such pharmacy" in done.output
