@@ -133,15 +133,16 @@ class RapidTaper(ChartRule):
             "percent": self.percent,
             "period_days": period,
         }
-        if not before.high:
-            return Met(facts)
-        if after.high is None:
+        if before.high is None or after.high is None:
             return CannotTell(("mme",), facts)
+        if not before.high:
+            return Met(facts) if before.complete else CannotTell(("mme",), facts)
         fall = (before.high - after.high) * 100 / before.high
         facts["fall_percent"] = max(Decimal(0), fall).quantize(Decimal("0.1"))
         facts["what"] = f"Opioid dose falls by {facts['fall_percent']} % within {period} days"
         if fall <= self.percent:
-            return Met(facts)
+            # Of a lower bound the true fall may be steeper.
+            return Met(facts) if before.complete else CannotTell(("mme",), facts)
         # What could not be counted in the new total may make up for the fall.
         return Breach(facts) if after.complete else CannotTell(("mme",), facts)
 
