@@ -44,6 +44,10 @@ UNTOLD = {
         "a medicine on record is not recognised",
         "Find out whether the unrecognised medicine is an opioid or a sedative.",
     ),
+    "record.conditions": (
+        "a diagnosis on record cannot be read",
+        "Look at the problem list before signing.",
+    ),
     "mme": (
         "the daily opioid dose cannot be added up",
         "State dose and frequency, or have a pharmacist work out the daily dose.",

@@ -239,7 +239,6 @@ def test_a_history_that_is_not_whole_is_not_taken_for_none(ehr, patient, history
         {"medicationDispenses": None},
         {"medicationRequests": bundle(total=0)},
         {"medicationRequests": bundle(WARNING, total=0)},
-        {"medicationRequests": None, "conditions": OUTCOME},
         {"medicationRequests": None, "goals": bundle(total=9)},
         {"mine": searched("MedicationRequest")},
     ],
@@ -249,6 +248,16 @@ def test_a_history_that_is_said_to_be_empty_is_none(ehr, patient, history):
     answer = ehr.ask({**signing(patient), "prefetch": history | seen_to})
     assert missing(answer) == []
     assert answer["cards"] == []
+
+
+def test_diagnoses_that_could_not_be_fetched_are_not_absent(ehr, patient):
+    seen_to = {"done": looked_after(patient)["procedures"]}
+    prefetch = {"medicationRequests": None, "conditions": OUTCOME} | seen_to
+    answer = ehr.ask({**signing(patient), "prefetch": prefetch})
+    (card,) = answer["cards"]
+    assert "diagnosis" in card["summary"]
+    found = {f["policy"]: f["outcome"] for f in answer["extension"]["stewardship"]["findings"]}
+    assert found["sleep-disordered-breathing"] == "cannot-tell"
 
 
 def test_a_record_that_cannot_be_read_is_a_gap_and_not_a_crash(ehr, patient):

@@ -17,6 +17,7 @@ from stewardship.domain.orders import Loss, Phase, Replacement, SupplyKind
 from stewardship.domain.policy import Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules import KINDS
 from stewardship.domain.rules.courses import LongTermSupply, MaxDaysSupply, NoLongActingStart
+from stewardship.domain.rules.overdose import ConditionPresent
 from stewardship.domain.rules.refills import (
     EarlyRefill,
     MaxRefills,
@@ -194,3 +195,10 @@ def test_the_age_of_a_record_counts_to_the_day_of_signing():
     )
     begun = an_order(days=30, phase=Phase.CHRONIC, written_on=ago(95))
     assert isinstance(rule.check(begun, chart), Breach)
+
+
+def test_a_diagnosis_that_cannot_be_read_is_not_an_absent_one():
+    rule = ConditionPresent(condition_sets=("sleep-disordered-breathing",))
+    chart = a_chart(gaps=(Gap("record-unreadable", "Condition[3].code"),))
+    assert isinstance(rule.check(an_order(), chart), CannotTell)
+    assert isinstance(rule.check(an_order(), a_chart()), Met)

@@ -190,6 +190,8 @@ class ConditionPresent(OrderRule):
         for condition in chart.conditions:
             if condition.active is not False and condition.abated_on is None and condition.sets & sets:
                 return Breach({"condition": _named(condition), "recorded_on": condition.recorded_on})
+        if any(gap.about.startswith("Condition") for gap in chart.gaps):
+            return CannotTell(("record.conditions",))
         return Met({"condition": None})
 
 
