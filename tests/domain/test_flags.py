@@ -298,7 +298,6 @@ def test_a_third_refill_of_two(number, raised_):
 @pytest.mark.parametrize(
     ("more", "raised_"),
     [({"fill": 0, "refills": 0}, 0), ({"fill": 1}, 1), ({"refills": 1}, 1), ({"fill": 1, "partial": 2}, 0)],
-    ids=str,
 )
 def test_schedule_ii_is_never_refilled(more, raised_):
     assert len(flags(Kind.SCHEDULE_II_REFILL, fill(0, **more))) == raised_
@@ -320,7 +319,6 @@ def part(on: int, *, drug=OXYCODONE, **more):
         (185, {"drug": TRAMADOL}, 1),
         (31, {"partial": 0}, 0),
     ],
-    ids=str,
 )
 def test_parts_of_a_fill_within_their_limit(on, more, raised_):
     assert len(flags(Kind.PARTIAL_PAST_LIMIT, part(on, **more))) == raised_
