@@ -18,6 +18,7 @@ from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.policies import References, read_policies
 from stewardship.declarations.reassessment import read_clock
 from stewardship.declarations.suggestions import read_suggestions
+from stewardship.declarations.triggers import read_triggers
 from stewardship.domain.alternatives import Alternatives
 from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
@@ -29,6 +30,7 @@ from stewardship.domain.mme import FactorSet
 from stewardship.domain.policy import Policy, in_force
 from stewardship.domain.reassessment import ClockTerms
 from stewardship.domain.suggestions import Offer
+from stewardship.domain.triggers import Triggers
 from stewardship.domain.units import Units
 
 _DAYS_KEPT = 400
@@ -51,6 +53,8 @@ class Library:
     feeds: FeedTerms
     #: Which non-opioid options there are, for which conditions, and what speaks against them.
     alternatives: Alternatives
+    #: When to look closer, refer, or act at once.
+    triggers: Triggers
     #: How function, pain, mood and risk are measured, by id.
     instruments: Mapping[str, Instrument]
     #: What a goal of function may not say alone.
@@ -92,6 +96,7 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         phase_bounds=read_phase_bounds(reference),
     )
     catalogue = read_catalogue(reference)
+    alternatives = read_alternatives(reference, catalogue.tables.ingredients)
     return Library(
         catalogue=catalogue,
         code_sets=read_code_sets(reference),
@@ -101,7 +106,8 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         policies=read_policies(policies_dir or POLICIES, references),
         snooze_days=read_snooze_days(reference),
         feeds=read_feed_terms(reference),
-        alternatives=read_alternatives(reference, catalogue.tables.ingredients),
+        alternatives=alternatives,
+        triggers=read_triggers(reference, alternatives),
         suggestions=read_suggestions(reference),
         instruments=read_instruments(reference),
         goals=read_goal_terms(reference),

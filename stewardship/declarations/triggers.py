@@ -1,0 +1,137 @@
+"""``reference/triggers.toml`` -> when to look closer, refer, or act at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields, validate
+
+from stewardship.declarations.drugs import checked
+from stewardship.domain.alternatives import Alternatives
+from stewardship.domain.errors import DeclarationError
+from stewardship.domain.orders import Phase
+from stewardship.domain.triggers import FACTS, Act, Change, Limit, Trigger, Triggers, When
+
+TRIGGERS = "triggers.toml"
+#: Every fact that a trigger can lack has words of its own.
+ASKED = {*FACTS, "onset_on", "phase", "change", "limits", "surgery_on", "conditions"}
+_WORDS = validate.Length(min=1)
+_ID = validate.Regexp(r"\A[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+
+
+class _Strict(Schema):
+    class Meta:
+        unknown = RAISE
+
+
+def _days(**given: Any) -> fields.Integer:
+    return fields.Integer(strict=True, validate=validate.Range(1, 3_650), load_default=None, **given)
+
+
+def _flag(**given: Any) -> fields.Boolean:
+    return fields.Boolean(truthy={True}, falsy={False}, **given)
+
+
+def _each(kind: Any) -> fields.List[Any]:
+    return fields.List(kind, load_default=list)
+
+
+class _WhenRow(_Strict):
+    days_from = _days()
+    days_until = _days()
+    surgery_days_from = _days()
+    change = _each(fields.Enum(Change, by_value=True))
+    limits = _each(fields.Enum(Limit, by_value=True))
+    phases = _each(fields.Enum(Phase, by_value=True))
+    conditions = _each(fields.String(validate=_ID))
+    facts = fields.Dict(keys=fields.String(validate=validate.OneOf(FACTS)), values=_flag(), load_default=None)
+
+
+class _TriggerRow(_Strict):
+    id = fields.String(required=True, validate=_ID)
+    title = fields.String(required=True, validate=_WORDS)
+    act = fields.Enum(Act, by_value=True, required=True)
+    say = fields.String(required=True, validate=_WORDS)
+    when = fields.Nested(_WhenRow, required=True)
+    routes = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
+    due_days = _days()
+    sources = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
+    verified = _flag(required=True)
+
+
+class _RestRow(_Strict):
+    offered_days = fields.Integer(strict=True, required=True, validate=validate.Range(1, 3_650))
+    declined_days = fields.Integer(strict=True, required=True, validate=validate.Range(1, 3_650))
+    sources = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
+    verified = _flag(required=True)
+
+
+class _File(_Strict):
+    provenance = fields.Dict(required=True)
+    rest = fields.Nested(_RestRow, required=True)
+    specialties = fields.Dict(keys=fields.String(validate=_ID), values=fields.String(), required=True)
+    asks = fields.Dict(keys=fields.String(), values=fields.String(validate=_WORDS), required=True)
+    trigger = fields.List(fields.Nested(_TriggerRow), required=True, validate=_WORDS)
+
+
+def read_triggers(reference: Path, known: Alternatives) -> Triggers:
+    """The triggers; raises ``DeclarationError`` naming the row of what is wrong. Conditions and sources are
+    those that the alternatives declare."""
+    said = checked(reference / TRIGGERS, _File())
+    _there("asks", ASKED, said["asks"])
+    _there("asks", said["asks"], ASKED)
+    _there("rest", said["rest"]["sources"], known.sources)
+    conditions = {c.id for c in known.conditions}
+    rules = [_trigger(row, known, conditions, said["specialties"]) for row in said["trigger"]]
+    if len({r.id for r in rules}) != len(rules):
+        raise DeclarationError(f"{TRIGGERS}: a trigger is there twice")
+    rest = said["rest"]
+    return Triggers(
+        tuple(rules), said["specialties"], said["asks"], rest["offered_days"], rest["declined_days"]
+    )
+
+
+def _trigger(
+    row: Mapping[str, Any],
+    known: Alternatives,
+    conditions: Collection[str],
+    specialties: Collection[str],
+) -> Trigger:
+    name, when = row["id"], row["when"]
+    if not any(when.values()):
+        raise DeclarationError(f"{TRIGGERS}: {name} holds always: it has no condition")
+    _there(name, when["conditions"], conditions)
+    _there(name, row["routes"], specialties)
+    _there(name, row["sources"], known.sources)
+    if row["due_days"] is not None and when["days_from"] is None and when["surgery_days_from"] is None:
+        raise DeclarationError(f"{TRIGGERS}: {name}: due_days counts from a day that it does not name")
+    if row["verified"] and row["sources"] == ["unconfirmed"]:
+        raise DeclarationError(f"{TRIGGERS}: {name} is called verified, and no source confirms it")
+    return Trigger(
+        id=name,
+        title=row["title"],
+        act=row["act"],
+        say=row["say"],
+        when=When(
+            days_from=when["days_from"],
+            days_until=when["days_until"],
+            surgery_days_from=when["surgery_days_from"],
+            change=frozenset(when["change"]),
+            limits=frozenset(when["limits"]),
+            phases=frozenset(when["phases"]),
+            conditions=frozenset(when["conditions"]),
+            facts=when["facts"],
+        ),
+        routes=tuple(row["routes"]),
+        due_days=row["due_days"],
+        sources=tuple(known.sources[s] for s in row["sources"]),
+        verified=row["verified"],
+    )
+
+
+def _there(row: str, named: Collection[str], known: Collection[str]) -> None:
+    missing = sorted(set(named) - set(known))
+    if missing:
+        raise DeclarationError(f"{TRIGGERS}: {row} names what is not known: {', '.join(missing)}")

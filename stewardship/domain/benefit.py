@@ -1,0 +1,149 @@
+"""Who might benefit: untried alternatives that suit a patient who takes an opioid, in a readable order.
+
+The order is never a score. Each option shows what it was ranked by, one thing after the other: what is
+stronger in evidence before what is weaker, a first line before a further option, without a caution before
+with one, less invasive before more. What was offered or declined lately rests, and comes back on a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+from stewardship.domain.alternatives import Option, Recommendation
+from stewardship.domain.triggers import Triggers
+
+#: From what is best supported to what is not; words of ``reference/treatments.toml``.
+STRENGTHS = ("high", "moderate", "low", "varies", "contested", "against")
+LINES = ("first line", "further option", "interventional")
+
+
+class Reply(StrEnum):
+    """What the patient said to an offer."""
+
+    OFFERED = "offered"  # no answer yet
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """That an alternative was put to the patient, and the reply."""
+
+    treatment: str
+    on: date
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Benefit:
+    """One untried option and what it was ranked by, in the order in which that counted."""
+
+    option: Option
+    strength: str
+    line: str
+    cautions: int
+    rung: int
+    verified: bool
+
+    @property
+    def components(self) -> Mapping[str, str | int | bool]:
+        """Everything that the place in the list rests on."""
+        return {
+            "strength": self.strength,
+            "line": self.line,
+            "cautions": self.cautions,
+            "rung": self.rung,
+            "verified": self.verified,
+        }
+
+    @property
+    def rank(self) -> tuple[int, int, int, int]:
+        """Smaller comes first."""
+        return STRENGTHS.index(self.strength), LINES.index(self.line), self.cautions, self.rung
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """An option that was put to the patient lately, and the day on which it may be again."""
+
+    treatment: str
+    reply: Reply
+    until: date
+
+
+@dataclass(frozen=True, slots=True)
+class Benefits:
+    """The answer; ``untried`` in order, ``resting`` beside it, so that nothing drops out in silence."""
+
+    untried: tuple[Benefit, ...]
+    resting: tuple[Resting, ...]
+
+
+def might_benefit(
+    found: Recommendation, offers: Iterable[Offer], tried: Iterable[str], *, today: date, declared: Triggers
+) -> Benefits:
+    """The options that nobody has tried, declined or been offered lately. ``tried`` names treatments and
+    ingredients that are on record with whatever result. Nothing that evidence speaks against is listed,
+    and who is exempt is pressed to nothing: the list is then empty."""
+    if not found.pressed:
+        return Benefits((), ())
+    before = set(tried)
+    rests = _rests(offers, declared, today)
+    untried: list[Benefit] = []
+    resting: list[Resting] = []
+    for option in found.offered:
+        treatment = option.treatment
+        if option.in_use or option.prior or before & {treatment.id, *treatment.ingredients}:
+            continue
+        if treatment.strength == "against":
+            continue
+        if treatment.id in rests:
+            resting.append(rests[treatment.id])
+            continue
+        untried.append(
+            Benefit(
+                option,
+                treatment.strength,
+                option.line,
+                len(option.cautions) + bool(option.ceiling),
+                treatment.rung,
+                option.verified,
+            )
+        )
+    untried.sort(key=lambda benefit: benefit.rank)
+    return Benefits(tuple(untried), tuple(resting))
+
+
+def _rests(offers: Iterable[Offer], declared: Triggers, today: date) -> dict[str, Resting]:
+    """What rests today; of several offers of one option the last counts."""
+    last = {offer.treatment: offer for offer in sorted(offers, key=lambda o: o.on)}
+    days = {
+        Reply.OFFERED: declared.offered_rest_days,
+        Reply.ACCEPTED: declared.offered_rest_days,
+        Reply.DECLINED: declared.declined_rest_days,
+    }
+    resting = (Resting(o.treatment, o.reply, o.on + timedelta(days[o.reply])) for o in last.values())
+    return {r.treatment: r for r in resting if today < r.until}
+
+
+def told(benefits: Benefits) -> dict[str, object]:
+    """The answer as plain values, for every face alike."""
+    return {
+        "untried": [
+            {
+                "treatment": b.option.treatment.id,
+                "title": b.option.treatment.title,
+                "ranked_by": dict(b.components),
+                "why": b.option.why,
+                "check_first": list(b.option.check_first),
+            }
+            for b in benefits.untried
+        ],
+        "resting": [
+            {"treatment": r.treatment, "reply": r.reply.value, "until": r.until.isoformat()}
+            for r in benefits.resting
+        ],
+    }
