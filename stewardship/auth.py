@@ -30,6 +30,7 @@ class Permission(StrEnum):
     """One thing that may be done; a token's scopes are words of this list."""
 
     SCREEN_ORDERS = "orders:screen"
+    READ_PATIENTS = "patients:read"
     SUBMIT_ORDERS = "orders:submit"
     READ_DECISIONS = "decisions:read"
     OVERRIDE_FINDINGS = "findings:override"
@@ -52,6 +53,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.PRESCRIBER: frozenset(
         {
             Permission.SCREEN_ORDERS,
+            Permission.READ_PATIENTS,
             Permission.SUBMIT_ORDERS,
             Permission.READ_DECISIONS,
             Permission.OVERRIDE_FINDINGS,
@@ -68,6 +70,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.PHARMACIST: frozenset(
         {
             Permission.SCREEN_ORDERS,
+            Permission.READ_PATIENTS,
             Permission.READ_DECISIONS,
             Permission.COUNTERSIGN_EXCEPTIONS,
             Permission.IMPORT_FILES,
