@@ -11,6 +11,7 @@ from stewardship.declarations.alternatives import read_alternatives
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
 from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.feeds import read_feed_terms
+from stewardship.declarations.flags import read_flags
 from stewardship.declarations.goals import read_goal_terms
 from stewardship.declarations.instruments import read_instruments
 from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, read_tolerances
@@ -24,6 +25,7 @@ from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue
 from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.feeds import FeedTerms
+from stewardship.domain.flags import Flags
 from stewardship.domain.goals import GoalTerms
 from stewardship.domain.instruments import Instrument
 from stewardship.domain.mme import FactorSet
@@ -61,6 +63,8 @@ class Library:
     goals: GoalTerms
     #: When a patient is looked at again.
     clock: ClockTerms
+    #: What the flags look for, how pressing they are, and how work on them goes.
+    flags: Flags
     suggestions: tuple[Offer, ...] = ()
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
@@ -112,4 +116,5 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         instruments=read_instruments(reference),
         goals=read_goal_terms(reference),
         clock=read_clock(reference, factor_sets),
+        flags=read_flags(reference, factor_sets),
     )

@@ -6,20 +6,36 @@ import csv
 import dataclasses
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from marshmallow import fields
 
 from stewardship.domain.errors import DeclarationError, InvalidInput
-from stewardship.domain.flags import RULES, Area, Common, Described, FlagRule, Flags, Kind, Stage
+from stewardship.domain.flags import (
+    RULES,
+    Area,
+    Common,
+    Described,
+    FlagKind,
+    FlagRule,
+    Flags,
+    Kind,
+    Resolution,
+    Stage,
+    Weight,
+    Work,
+)
+from stewardship.domain.flags.kinds import GONE, MERGED
 from stewardship.domain.mme import FactorSet
 from stewardship.intake.fields import Choice, Day, Flag, StrictSchema, Text, Token, WholeNumber, read
 
 FILE = "flags.toml"
 _LONGEST_DAYS = 3_660
+_HIGHEST_WEIGHT = 9
 _AREA_COLUMNS = ["zip3", "x_km", "y_km", "z_km", "radius_km"]
 
 
@@ -47,17 +63,54 @@ class _Areas(StrictSchema):
     source = fields.Nested(_Source, required=True)
 
 
-class _Flag(StrictSchema):
-    kind = Choice(Kind, required=True)
+class _Kind(StrictSchema):
     title = Text(required=True, longest=100, blank=False)
+    weight = WholeNumber(required=True, least=1, most=_HIGHEST_WEIGHT)
+    pattern = Flag(required=True)
+    worse = Token(load_default="")
+    source = fields.Nested(_Source, required=True)
+
+
+class _Flag(_Kind):
+    kind = Choice(Kind, required=True)
     parameters = fields.Raw(required=True)
+
+
+class _Further(_Kind):
+    kind = Token(required=True)
+    by_hand = Flag(load_default=False)
+
+
+class _Weight(StrictSchema):
+    weight = WholeNumber(required=True, least=1, most=_HIGHEST_WEIGHT)
+    title = Text(required=True, longest=60, blank=False)
+    due_hours = WholeNumber(required=True, least=1, most=24 * _LONGEST_DAYS)
+
+
+class _Resolution(StrictSchema):
+    code = Token(required=True)
+    display = Text(required=True, longest=100, blank=False)
+    rest_days = WholeNumber(required=True, least=0, most=_LONGEST_DAYS)
+    needs_note = Flag(required=True)
+    by_hand = Flag(load_default=True)
+
+
+class _Work(StrictSchema):
+    claim_hours = WholeNumber(required=True, least=1, most=24 * 31)
+    worse_percent = WholeNumber(required=True, least=1, most=1_000)
+    void_hours = WholeNumber(required=True, least=1, most=24 * 31)
+    unchecked_days = WholeNumber(required=True, least=1, most=_LONGEST_DAYS)
     source = fields.Nested(_Source, required=True)
 
 
 class _Flags(StrictSchema):
     common = fields.Nested(_Common, required=True)
     areas = fields.Nested(_Areas, required=True)
+    work = fields.Nested(_Work, required=True)
+    weight = fields.List(fields.Nested(_Weight), required=True)
+    resolution = fields.List(fields.Nested(_Resolution), required=True)
     flag = fields.List(fields.Nested(_Flag), required=True)
+    further = fields.List(fields.Nested(_Further), required=True)
 
 
 def read_flags(reference: Path, factor_sets: Mapping[str, FactorSet]) -> Flags:
@@ -85,7 +138,57 @@ def read_flags(reference: Path, factor_sets: Mapping[str, FactorSet]) -> Flags:
         _read_areas(reference / data["areas"]["file"]),
         tuple(Decimal(mme) for mme in common["guidance_mme"]),
         common["episode_gap_days"],
+        _work(data),
+        _digest(reference / FILE, reference / data["areas"]["file"]),
     )
+
+
+def _work(data: Mapping[str, Any]) -> Work:
+    """The terms of the work on flags: all kinds, with a rule or without, and all codes."""
+    weights = _named("weight", "weight", (Weight(**entry) for entry in data["weight"]))
+    resolutions = _named("resolution", "code", (Resolution(**entry) for entry in data["resolution"]))
+    for code in (GONE, MERGED):
+        if code not in resolutions or resolutions[code].by_hand:
+            raise DeclarationError(f"{FILE}: add the resolution {code} with by_hand = false")
+    kinds = _named("kind", "kind", (_kind(entry) for entry in (*data["flag"], *data["further"])))
+    for kind in kinds.values():
+        if kind.weight not in weights:
+            raise DeclarationError(f"{FILE}: {kind.kind}: weight is one of {sorted(weights)}")
+    terms = {name: value for name, value in data["work"].items() if name != "source"}
+    return Work(kinds, weights, resolutions, **terms)
+
+
+def _kind(entry: Mapping[str, Any]) -> FlagKind:
+    source = entry["source"]
+    said = f"{source['title']}; {source['publisher']}, {source['date']:%Y-%m-%d}"
+    return FlagKind(
+        str(entry["kind"]),
+        entry["title"],
+        entry["weight"],
+        entry["pattern"],
+        entry["worse"],
+        entry.get("by_hand", False),
+        said,
+        source["verified"],
+    )
+
+
+_Entry = typing.TypeVar("_Entry")
+
+
+def _named(what: str, field: str, entries: Iterable[_Entry]) -> dict[Any, _Entry]:
+    """Entries by one of their fields, each name once."""
+    found: dict[Any, _Entry] = {}
+    for entry in entries:
+        name = getattr(entry, field)
+        if name in found:
+            raise DeclarationError(f"{FILE}: the {what} {name} stands there twice")
+        found[name] = entry
+    return found
+
+
+def _digest(*files: Path) -> str:
+    return sha256(b"\x00".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from stewardship.domain.flags.history import (
     Untold,
     history,
 )
+from stewardship.domain.flags.kinds import FlagKind, Resolution, Weight, Work
 from stewardship.domain.flags.providers import (
     CashBesideInsurance,
     LongDistance,
@@ -54,14 +55,18 @@ __all__ = [
     "Common",
     "Described",
     "Flag",
+    "FlagKind",
     "FlagRule",
     "Flags",
     "History",
     "Kind",
     "Raised",
+    "Resolution",
     "Seen",
     "Stage",
     "Untold",
+    "Weight",
+    "Work",
     "history",
     "raised",
 ]
@@ -104,13 +109,16 @@ class Described:
 @dataclass(frozen=True)
 class Flags:
     """All rules with their parameters, what they share, the areas of ZIP codes, the daily totals that a
-    picture shows as guidance, and how long a gap an episode of therapy bridges."""
+    picture shows as guidance, how long a gap an episode of therapy bridges, and the terms of the work on
+    flags. ``sha256`` is that of the files, so that it can be told which parameters a look was made with."""
 
     common: Common
     rules: Mapping[Kind, Described]
     areas: Mapping[str, Area]
     guidance: tuple[Decimal, ...]
     episode_gap_days: int
+    work: Work
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Something for a pharmacist to look at, with its evidence.
+    """Something for a pharmacist to look at, with its evidence. ``kind`` is one of ``Kind``, or a word of the
+    reference file for what other parts of the service see.
 
     ``supply`` is the id of the supply that it labels, of a pattern the one with which it began; ``key`` is
     made of both and stays the same while the pattern goes on, so that one problem is one flag. ``on`` is
@@ -56,7 +57,7 @@ class Flag:
     the numbers. Not ``complete``: what is not known would make it more, never less.
     """
 
-    kind: Kind
+    kind: str
     supply: str
     on: date
     until: date
@@ -74,7 +75,7 @@ class Flag:
 class Untold:
     """A flag that cannot be ruled out for a supply, and the facts that are missing."""
 
-    kind: Kind
+    kind: str
     supply: str
     missing: tuple[str, ...]
 
