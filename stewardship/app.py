@@ -71,7 +71,7 @@ def create_app(
     _answer_errors(app)
     api.register(app)
     cds_hooks.register(app)
-    app.register_blueprint(web.front)
+    web.register(app)
 
     if missing := auth.undeclared(app):
         raise RuntimeError(f"views that do not say whom they admit: {', '.join(missing)}")
@@ -125,7 +125,8 @@ def _answer_errors(app: Flask) -> None:
     def cause(error: StewardshipError) -> Response:
         if isinstance(error, DeclarationError):
             report_fault(error)
-        return problems.of_cause(error, request_id=request_id())
+        answer = problems.of_cause(error, request_id=request_id())
+        return web.error_page(HTTPStatus(answer.status_code), error) if _is_page() else answer
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response | WSGIResponse:
@@ -140,10 +141,10 @@ def _answer_errors(app: Flask) -> None:
     @app.errorhandler(PoolTimeout)
     def database(error: Exception) -> Response:
         report_fault(error)
-        return problems.of_cause(
-            Unavailable("the database cannot be reached; nothing was changed", code="database-unavailable"),
-            request_id=request_id(),
-        )
+        away = Unavailable("the database cannot be reached; nothing was changed", code="database-unavailable")
+        if _is_page():
+            return web.error_page(HTTPStatus.SERVICE_UNAVAILABLE, away)
+        return problems.of_cause(away, request_id=request_id())
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:

@@ -28,7 +28,7 @@ MISSING = "0198f00dcafe" + "0" * 20
 
 #: What nobody needs a token for: they say nothing about anybody.
 PUBLIC = {
-    "front.home", "front.style", "front.healthz", "front.readyz",
+    "front.home", "front.choose_theme", "front.healthz", "front.readyz", "assets.file",
     "api-docs.openapi_json", "api-docs.docs", "api-docs.docs_asset",
     "cds_hooks.discovery",
 }  # fmt: skip
