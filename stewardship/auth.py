@@ -44,6 +44,8 @@ class Permission(StrEnum):
     IMPORT_FILES = "imports:create"
     READ_IMPORTS = "imports:read"
     READ_PHARMACIES = "pharmacies:read"
+    READ_CARE = "care:read"
+    RECORD_CARE = "care:record"
     CALL_HOOKS = "cds-hooks"
     #: Every known caller may ask who it is taken for.
     KNOW_ONESELF = "self:read"
@@ -53,6 +55,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.PRESCRIBER: frozenset(
         {
             Permission.SCREEN_ORDERS,
+            Permission.READ_CARE,
+            Permission.RECORD_CARE,
             Permission.READ_PATIENTS,
             Permission.SUBMIT_ORDERS,
             Permission.READ_DECISIONS,
@@ -70,6 +74,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.PHARMACIST: frozenset(
         {
             Permission.SCREEN_ORDERS,
+            Permission.READ_CARE,
             Permission.READ_PATIENTS,
             Permission.READ_DECISIONS,
             Permission.COUNTERSIGN_EXCEPTIONS,
@@ -97,6 +102,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.EHR: frozenset(
         {
             Permission.CALL_HOOKS,
+            Permission.READ_CARE,
             Permission.SCREEN_ORDERS,
             Permission.SUBMIT_ORDERS,
             Permission.IMPORT_FILES,

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from flask import Flask
 
-from stewardship.api import decisions, drugs, imports, orders, policies, snoozes, who
+from stewardship.api import care, decisions, drugs, imports, orders, policies, snoozes, who
 from stewardship.api.openapi import make_api, pages
 
 PREFIX = "/api/v1"
-ROOMS = (orders.room, decisions.room, snoozes.room, imports.room, policies.room, drugs.room, who.room)
+ROOMS = (
+    orders.room,
+    care.room,
+    decisions.room,
+    snoozes.room,
+    imports.room,
+    policies.room,
+    drugs.room,
+    who.room,
+)
 
 
 def register(app: Flask) -> None:

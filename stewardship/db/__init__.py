@@ -9,7 +9,7 @@ and its audit event are one unit by construction.
 ``columns``    column types that mean the same on both: instants, decimals, words
 ``documents``  canonical JSON, as stored
 ``tables``     the models; ``migrations/`` at the top level makes and changes them; those of what
-               arrives in files stand in ``import_tables``
+               arrives in files stand in ``import_tables``, of who signs in in ``identity_tables``
 ``migrate``    up, down, and which schema a database has
 ``charts``     rows -> ``Chart``, and joining it with what a request brought
 =============  ====================================================================================
@@ -17,7 +17,12 @@ and its audit event are one unit by construction.
 
 from __future__ import annotations
 
+from stewardship.db import care_tables as care_tables
+from stewardship.db import function_tables as function_tables
+from stewardship.db import identity_tables as identity_tables
 from stewardship.db import import_tables as import_tables
+from stewardship.db import job_tables as job_tables
+from stewardship.db import outreach_tables as outreach_tables
 from stewardship.db.engine import AuditKeys, Sessions, connect, transaction
 
 __all__ = ["AuditKeys", "Sessions", "connect", "transaction"]

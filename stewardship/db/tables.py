@@ -55,6 +55,8 @@ INSERT_ONLY = (
     "dispensing_reports",
     "report_sources",
     "identity_links",
+    "pain_assessments",
+    "alternative_offers",
 )
 
 Id = Annotated[str, mapped_column(Words(ID_LENGTH))]
@@ -115,13 +117,21 @@ def belongs_to(table: str, *columns: str, to: tuple[str, ...] = ("id",)) -> Fore
 
 
 class Organisation(Base):
-    """A hospital or practice; everything else belongs to one."""
+    """A hospital or practice; everything else belongs to one.
+
+    Its calendar: the zone of its days, whose holidays it keeps, and its weekend, days from Monday, 1, with
+    commas between. What is not set is as in the reference.
+    """
 
     __tablename__ = "organisations"
 
     id: Mapped[Key]
     name: Mapped[Line]
     created_at: Mapped[datetime]
+    time_zone: Mapped[str | None] = mapped_column(Words(64))
+    holiday_country: Mapped[str | None] = mapped_column(Words(64))
+    holiday_region: Mapped[str | None] = mapped_column(Words(64))
+    weekend: Mapped[str | None] = mapped_column(Words(64))
 
 
 class OfOrganisation:

@@ -13,11 +13,12 @@ from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.feeds import read_feed_terms
 from stewardship.declarations.flags import read_flags
 from stewardship.declarations.goals import read_goal_terms
+from stewardship.declarations.identity import read_identity_terms
 from stewardship.declarations.instruments import read_instruments
 from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, read_tolerances
 from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.policies import References, read_policies
-from stewardship.declarations.reassessment import read_clock
+from stewardship.declarations.reassessment import read_calendar, read_clock, working_days
 from stewardship.declarations.suggestions import read_suggestions
 from stewardship.declarations.triggers import read_triggers
 from stewardship.domain.alternatives import Alternatives
@@ -27,13 +28,16 @@ from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.feeds import FeedTerms
 from stewardship.domain.flags import Flags
 from stewardship.domain.goals import GoalTerms
+from stewardship.domain.identity import IdentityTerms
 from stewardship.domain.instruments import Instrument
 from stewardship.domain.mme import FactorSet
+from stewardship.domain.orders import PhaseBounds
 from stewardship.domain.policy import Policy, in_force
 from stewardship.domain.reassessment import ClockTerms
 from stewardship.domain.suggestions import Offer
 from stewardship.domain.triggers import Triggers
 from stewardship.domain.units import Units
+from stewardship.domain.workdays import Calendar, WorkingDays
 
 _DAYS_KEPT = 400
 
@@ -55,6 +59,8 @@ class Library:
     feeds: FeedTerms
     #: Which non-opioid options there are, for which conditions, and what speaks against them.
     alternatives: Alternatives
+    #: What parts acute, subacute and chronic pain.
+    phase_bounds: PhaseBounds
     #: When to look closer, refer, or act at once.
     triggers: Triggers
     #: How function, pain, mood and risk are measured, by id.
@@ -63,16 +69,22 @@ class Library:
     goals: GoalTerms
     #: When a patient is looked at again.
     clock: ClockTerms
+    #: The working days of an organisation that has no calendar of its own.
+    calendar: Calendar
     #: What the flags look for, how pressing they are, and how work on them goes.
     flags: Flags
+    #: How people and record systems prove who they are, and for how long.
+    identity: IdentityTerms
     suggestions: tuple[Offer, ...] = ()
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
     _days: dict[date, tuple[Policy, ...]] = field(init=False, repr=False, compare=False)
+    _working: dict[Calendar, WorkingDays] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_versions", {(p.id, p.version): p for p in self.policies})
         object.__setattr__(self, "_days", {})
+        object.__setattr__(self, "_working", {})
 
     def in_force(self, on: date) -> tuple[Policy, ...]:
         """The policies in force on a day. Every order asks, so the last few days' answers are kept."""
@@ -81,6 +93,14 @@ class Library:
             if len(self._days) > _DAYS_KEPT:
                 self._days.clear()
             known = self._days[on] = in_force(self.policies, on)
+        return known
+
+    def working_days(self, calendar: Calendar) -> WorkingDays:
+        """The working days of a calendar; raises ``InvalidInput`` for holidays that nobody knows."""
+        known = self._working.get(calendar)
+        if known is None:
+            known = working_days(calendar.country, calendar.region, calendar.weekend)
+            self._working[calendar] = known
         return known
 
     def policy(self, policy_id: str, version: int) -> Policy | None:
@@ -93,11 +113,12 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
     reference = reference_dir or REFERENCE
     factor_sets = read_factor_sets(reference)
     exemptions = read_exemptions(reference)
+    phase_bounds = read_phase_bounds(reference)
     references = References(
         factor_sets=factor_sets,
         exemptions=exemptions,
         tolerances=read_tolerances(reference),
-        phase_bounds=read_phase_bounds(reference),
+        phase_bounds=phase_bounds,
     )
     catalogue = read_catalogue(reference)
     alternatives = read_alternatives(reference, catalogue.tables.ingredients)
@@ -111,10 +132,13 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         snooze_days=read_snooze_days(reference),
         feeds=read_feed_terms(reference),
         alternatives=alternatives,
+        phase_bounds=phase_bounds,
         triggers=read_triggers(reference, alternatives),
         suggestions=read_suggestions(reference),
         instruments=read_instruments(reference),
         goals=read_goal_terms(reference),
         clock=read_clock(reference, factor_sets),
         flags=read_flags(reference, factor_sets),
+        calendar=read_calendar(reference),
+        identity=read_identity_terms(reference),
     )

@@ -1,0 +1,190 @@
+"""Care besides opioids: which alternatives fit a patient and why not the others, what was found, what was
+offered. A patient is named in the body and never in an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response
+from marshmallow import fields, validate
+
+from stewardship.api.exchange import Room, answer, writing
+from stewardship.auth import Permission, principal, requires
+from stewardship.domain import alternatives_told, benefit, triggers
+from stewardship.domain.benefit import Reply
+from stewardship.domain.suitability import Response as Effect
+from stewardship.domain.triggers import Change, Limit
+from stewardship.intake.fields import Choice, Day, Flag, StrictSchema, Text, Token
+from stewardship.runtime import runtime
+from stewardship.services import audit, care
+
+room = Room("care", __name__, description="Non-opioid alternatives, for this patient.")
+
+_MOST = 50
+
+
+def _each(kind: Any) -> Any:
+    return fields.List(kind, validate=validate.Length(max=_MOST))
+
+
+class AdviceRequest(StrictSchema):
+    """For whom, and for which pain where the record does not tell."""
+
+    patient = Token(required=True, metadata={"description": "The EHR's id of the patient."})
+    conditions = _each(Token())
+
+
+class TriedRequest(StrictSchema):
+    """A treatment that was tried, and what it did."""
+
+    what = Token(required=True, metadata={"description": "A treatment's id, or a medicine's base name."})
+    response = Choice(Effect, required=True)
+    on = Day()
+    note = Text(longest=500, load_default="")
+
+
+class AssessmentRequest(StrictSchema):
+    """What was found about a patient's pain on a day; what was not looked at is left out."""
+
+    patient = Token(required=True, metadata={"description": "The EHR's id of the patient."})
+    on = Day(required=True)
+    onset_on = Day()
+    change = Choice(Change)
+    limits = _each(Choice(Limit))
+    conservative = Flag()
+    active_rehab = Flag()
+    prevents_exercise = Flag()
+    adequate_relief = Flag()
+    neurological_deficit = Flag()
+    residual_after_surgery = Flag()
+    surgery_on = Day()
+    surgical_candidate = Flag()
+    declines_surgery = Flag()
+    low_mood_or_fear = Flag()
+    wants_to_reduce = Flag()
+    imaging_agrees = Flag()
+    allergies = _each(Token())
+    tried = _each(fields.Nested(TriedRequest))
+
+
+class OfferRequest(StrictSchema):
+    """That a treatment was put to the patient, and the reply."""
+
+    patient = Token(required=True, metadata={"description": "The EHR's id of the patient."})
+    treatment = Token(required=True)
+    reply = Choice(Reply, required=True)
+    on = Day(required=True)
+    note = Text(longest=2_000, load_default="")
+
+
+class KeptAnswer(StrictSchema):
+    """The id under which it is kept."""
+
+    id = fields.String(required=True)
+
+
+class AdviceAnswer(StrictSchema):
+    """The ladder with every reason, triggers, and who might benefit from what."""
+
+    patient = fields.String(required=True)
+    assessed_on = fields.String(required=True, allow_none=True)
+    recommendation = fields.Dict(required=True)
+    triggers = fields.Dict(required=True)
+    might_benefit = fields.Dict(required=True)
+
+
+@room.route("/alternatives", methods=["POST"])
+@requires(Permission.READ_CARE)
+@room.arguments(AdviceRequest)
+@room.response(HTTPStatus.OK, AdviceAnswer)
+@room.doc(responses={404: "NOT_FOUND"})
+def advise(said: Mapping[str, Any]) -> Response:
+    """Say which alternatives fit a patient.
+
+    A ladder from the least to the most invasive, each rung with why and what to check first, each option
+    left out with its reason, and every fact that is missing as a question.
+    """
+    running = runtime()
+    with writing() as session:
+        found = care.advise(
+            session,
+            running.library,
+            said["patient"],
+            codes=said.get("conditions", ()),
+            by=principal(),
+            now=running.clock(),
+        )
+        audit.record(
+            session,
+            "patient.read",
+            subject=found.chart.patient.id,
+            by=principal(),
+            now=running.clock(),
+            detail={"what": "alternatives"},
+        )
+    return answer(
+        {
+            "patient": found.chart.patient.id,
+            "assessed_on": found.assessed_on.isoformat() if found.assessed_on else None,
+            "recommendation": alternatives_told.told(found.recommendation),
+            "triggers": triggers.told(found.pulled, running.library.triggers),
+            "might_benefit": benefit.told(found.benefits),
+        }
+    )
+
+
+@room.route("/assessments", methods=["POST"])
+@requires(Permission.RECORD_CARE)
+@room.arguments(AssessmentRequest)
+@room.response(HTTPStatus.CREATED, KeptAnswer)
+@room.doc(responses={404: "NOT_FOUND"})
+def assess(said: Mapping[str, Any]) -> Response:
+    """Keep what was found about a patient's pain.
+
+    Only what was looked at; a later statement of a fact replaces the earlier one in advice, not on record.
+    """
+    running = runtime()
+    stated: dict[str, Any] = {name: value for name, value in said.items() if name not in {"patient", "on"}}
+    for name in {"limits", "allergies"} & stated.keys():
+        stated[name] = tuple(stated[name])
+    if "tried" in stated:
+        stated["tried"] = tuple(care.TriedBefore(**one) for one in stated["tried"])
+    with writing() as session:
+        made = care.assess(
+            session,
+            running.library,
+            said["patient"],
+            care.Assessed(**stated),
+            on=said["on"],
+            by=principal(),
+            now=running.clock(),
+        )
+    return answer({"id": made}, HTTPStatus.CREATED)
+
+
+@room.route("/alternative-offers", methods=["POST"])
+@requires(Permission.RECORD_CARE)
+@room.arguments(OfferRequest)
+@room.response(HTTPStatus.CREATED, KeptAnswer)
+@room.doc(responses={404: "NOT_FOUND"})
+def offer(said: Mapping[str, Any]) -> Response:
+    """Keep that an alternative was put to the patient.
+
+    What was offered or declined rests, and is not listed again until a day that the answer names.
+    """
+    running = runtime()
+    with writing() as session:
+        made = care.offer(
+            session,
+            running.library,
+            said["patient"],
+            said["treatment"],
+            reply=said["reply"],
+            on=said["on"],
+            note=said["note"],
+            by=principal(),
+            now=running.clock(),
+        )
+    return answer({"id": made}, HTTPStatus.CREATED)

@@ -1,0 +1,345 @@
+"""Care besides opioids for one patient: what is known of the pain, what fits, and what was offered.
+
+An assessment states only the facts that somebody looked at; the last statement of each fact counts, and
+what nobody stated stays unknown. What the chart shows (medicines, conditions, kidney function) is never
+asked of anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from stewardship.db import care_tables, charts, documents
+from stewardship.db.engine import new_id
+from stewardship.domain.alternatives import Alternatives, Recommendation, opioid_only, recommend
+from stewardship.domain.benefit import Benefits, Offer, Reply, might_benefit
+from stewardship.domain.chart import Chart
+from stewardship.domain.codes import ICD10CM, Coding
+from stewardship.domain.drugs import DrugClass
+from stewardship.domain.errors import Fault, InvalidInput, NotFound
+from stewardship.domain.exemptions import ExemptionRule
+from stewardship.domain.orders import Pain, Phase, PhaseBounds, phase_on
+from stewardship.domain.patient_facts import facts_of, pain_codes
+from stewardship.domain.people import Principal
+from stewardship.domain.suitability import PatientFacts, Response, Tried
+from stewardship.domain.treatments import INTERVENTIONAL
+from stewardship.domain.triggers import Change, Limit, Pulled, Story, Triggers, pull
+from stewardship.services import audit
+
+_assessments: Any = care_tables.PainAssessment.__table__
+_offers: Any = care_tables.AlternativeOffer.__table__
+_TRIED = frozenset({Response.MEANINGFUL, Response.PARTIAL, Response.NONE, Response.HARM})
+
+
+class Library(charts.Meanings, Protocol):
+    """The part of the library that advice on alternatives needs."""
+
+    @property
+    def alternatives(self) -> Alternatives:
+        """Conditions, treatments, and what speaks against them."""
+        ...
+
+    @property
+    def triggers(self) -> Triggers:
+        """When to look closer, refer, or act at once."""
+        ...
+
+    @property
+    def exemptions(self) -> Mapping[str, ExemptionRule]:
+        """Who is pressed to nothing."""
+        ...
+
+    @property
+    def phase_bounds(self) -> PhaseBounds:
+        """What parts acute, subacute and chronic pain."""
+        ...
+
+
+class TriedBefore(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A treatment that was tried, by its id or a medicine's base name, and what it did."""
+
+    what: str
+    response: Response
+    on: date | None = None
+    note: str = ""
+
+
+class Assessed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The facts of one assessment; ``None`` is "not looked at".
+
+    ``limits`` are what the pain keeps the patient from, an empty list when from nothing. ``tried`` are
+    treatments or medicines with what came of them. Pain that only an image explains is no diagnosis:
+    ``imaging_agrees`` says whether history and examination fit what an image shows.
+    """
+
+    onset_on: date | None = None
+    change: Change | None = None
+    limits: tuple[Limit, ...] | None = None
+    conservative: bool | None = None
+    active_rehab: bool | None = None
+    prevents_exercise: bool | None = None
+    adequate_relief: bool | None = None
+    neurological_deficit: bool | None = None
+    residual_after_surgery: bool | None = None
+    surgery_on: date | None = None
+    surgical_candidate: bool | None = None
+    declines_surgery: bool | None = None
+    low_mood_or_fear: bool | None = None
+    wants_to_reduce: bool | None = None
+    imaging_agrees: bool | None = None
+    allergies: tuple[str, ...] | None = None
+    tried: tuple[TriedBefore, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What fits this patient now. ``facts`` and ``story`` are what it rests on, ``assessed_on`` the day of
+    the last assessment."""
+
+    recommendation: Recommendation
+    pulled: Pulled
+    benefits: Benefits
+    facts: PatientFacts
+    story: Story
+    assessed_on: date | None
+    chart: Chart
+
+
+def assess(
+    session: Session,
+    library: Library,
+    patient_id: str,
+    assessed: Assessed,
+    *,
+    on: date,
+    by: Principal,
+    now: datetime,
+) -> str:
+    """Keep what was found on a day, and answer with its id. ``patient_id`` is the EHR's."""
+    if on > now.astimezone(UTC).date():
+        raise InvalidInput(
+            "an assessment lies in the future", faults=(Fault("/on", "future", "Name a day up to today."),)
+        )
+    _known_treatments(library, assessed.tried or ())
+    patient = _patient(session, patient_id, by=by)
+    made = new_id(now)
+    document = documents.encode(assessed)
+    row = _stated(made, patient, on, by, now) | {"document": document}
+    session.execute(insert(_assessments), row)
+    stated = sorted(msgspec.to_builtins(assessed))
+    audit.record(
+        session,
+        "pain.assessed",
+        subject=patient,
+        by=by,
+        now=now,
+        detail={"assessment": made, "stated": stated, "digest": documents.digest(document)},
+    )
+    return made
+
+
+def offer(
+    session: Session,
+    library: Library,
+    patient_id: str,
+    treatment: str,
+    *,
+    reply: Reply,
+    on: date,
+    note: str = "",
+    by: Principal,
+    now: datetime,
+) -> str:
+    """Keep that a treatment was put to the patient, and the reply."""
+    if treatment not in library.alternatives.treatments:
+        raise InvalidInput(
+            "a treatment that is not known",
+            faults=(Fault("/treatment", "unknown-treatment", "Give the id of an offered treatment."),),
+        )
+    patient = _patient(session, patient_id, by=by)
+    made = new_id(now)
+    row = _stated(made, patient, on, by, now) | {"treatment": treatment, "reply": reply.value, "note": note}
+    session.execute(insert(_offers), row)
+    detail = {"offer": made, "treatment": treatment, "reply": reply.value}
+    audit.record(session, "alternative.offered", subject=patient, by=by, now=now, detail=detail)
+    return made
+
+
+def advise(
+    session: Session,
+    library: Library,
+    patient_id: str,
+    *,
+    codes: Iterable[str] = (),
+    by: Principal,
+    now: datetime,
+) -> Advice:
+    """What fits the patient as far as the record tells; ``codes`` are ICD-10-CM codes that stand for the
+    pain, otherwise those of the chart. Raises ``NotFound`` for a patient of whom nothing is known."""
+    known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=patient_id)
+    if known.id is None:
+        raise NotFound("no such patient")
+    chart = charts.chart_of(session, library, known, organisation_id=by.organisation_id, as_of=now)
+    return advise_on(
+        library,
+        chart,
+        assessed=_assessed(session, known.id, by.organisation_id),
+        offers=_offered(session, known.id, by.organisation_id),
+        codes=codes,
+    )
+
+
+def advise_on(
+    library: Library,
+    chart: Chart,
+    *,
+    assessed: Iterable[tuple[date, Assessed]] = (),
+    offers: Iterable[Offer] = (),
+    codes: Iterable[str] = (),
+) -> Advice:
+    """The same from a chart and what was stated beside it; nothing is read or written."""
+    rows = tuple(assessed)
+    said = _latest(rows)
+    tried = tuple(Tried(t.what, t.response, t.on, t.note) for t in said.tried or ())
+    phase = phase_on(Pain(onset=said.onset_on), chart.today, library.phase_bounds)
+    facts = facts_of(
+        chart,
+        library.alternatives.terms,
+        exemptions=library.exemptions.values(),
+        tried=tried,
+        allergies=None if said.allergies is None else frozenset(said.allergies),
+        phase=phase,
+    )
+    asked = tuple(Coding(ICD10CM, code) for code in codes)
+    pain = asked or pain_codes(chart, library.alternatives.conditions)
+    found = recommend(library.alternatives, pain, facts)
+    story = _story(chart, said, found, facts, phase, library)
+    return Advice(
+        recommendation=found,
+        pulled=pull(story, library.triggers.rules),
+        benefits=might_benefit(
+            found, offers, (t.what for t in tried), today=chart.today, declared=library.triggers
+        ),
+        facts=facts,
+        story=story,
+        assessed_on=max((on for on, _ in rows), default=None),
+        chart=chart,
+    )
+
+
+# --- from what is on record to one story ---------------------------------------------------------------
+
+
+def _latest(rows: Iterable[tuple[date, Assessed]]) -> Assessed:
+    """The last statement of each fact; everything that was ever tried is kept, the last response counting."""
+    said = Assessed()
+    tried: dict[str, TriedBefore] = {}
+    for _, row in sorted(rows, key=lambda r: r[0]):
+        stated = {f: v for f in row.__struct_fields__ if (v := getattr(row, f)) is not None}
+        for one in stated.pop("tried", ()):
+            tried[one.what] = one
+        said = msgspec.structs.replace(said, **stated)
+    return msgspec.structs.replace(said, tried=tuple(tried.values()) or None)
+
+
+def _story(
+    chart: Chart,
+    said: Assessed,
+    found: Recommendation,
+    facts: PatientFacts,
+    phase: Phase,
+    library: Library,
+) -> Story:
+    """What the assessment states, and what the record tells where it does not."""
+    on_opioid = opioid_now(facts)
+    story = Story(
+        today=chart.today,
+        phase=phase,
+        on_opioid=on_opioid,
+        conservative=_conservative(said, library),
+        nothing_else_offered=opioid_only(library.alternatives, facts) if on_opioid else None,
+        limits=None if said.limits is None else frozenset(said.limits),
+        conditions=frozenset(m.condition.id for m in found.matched),
+    )
+    names = {f.name for f in fields(Story)} & set(Assessed.__struct_fields__) - {"limits"}
+    stated = {name: value for name in names if (value := getattr(said, name)) is not None}
+    return replace(story, **stated)
+
+
+def opioid_now(facts: PatientFacts) -> bool | None:
+    """Whether an opioid is taken now; ``None`` when the record does not tell."""
+    if facts.medicines is None:
+        return None
+    if any(DrugClass.OPIOID in m.classes for m in facts.medicines if m.days_ago == 0):
+        return True
+    return None if facts.unknown_medicines else False
+
+
+def _conservative(said: Assessed, library: Library) -> bool | None:
+    """Whether care without needles was tried, by what is on record; what is not there was perhaps tried."""
+    rungs = {name: t.rung for name, t in library.alternatives.treatments.items()}
+    tried = [t for t in said.tried or () if t.response in _TRIED]
+    return True if any(rungs.get(t.what, INTERVENTIONAL) < INTERVENTIONAL for t in tried) else None
+
+
+def _known_treatments(library: Library, tried: Iterable[TriedBefore]) -> None:
+    treatments = library.alternatives.treatments.values()
+    known = {name for t in treatments for name in (t.id, t.family, *t.ingredients)}
+    faults = tuple(
+        Fault(f"/tried/{place}/what", "unknown-treatment", "Name a treatment by its id, or a medicine.")
+        for place, one in enumerate(tried)
+        if one.what not in known
+    )
+    if faults:
+        raise InvalidInput("a treatment that is not known", faults=faults)
+
+
+# --- rows -----------------------------------------------------------------------------------------------
+
+
+def _patient(session: Session, patient_id: str, *, by: Principal) -> str:
+    known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=patient_id)
+    if known.id is None:
+        raise NotFound("no such patient")
+    return known.id
+
+
+def _stated(made: str, patient: str, on: date, by: Principal, now: datetime) -> dict[str, Any]:
+    return {
+        "organisation_id": by.organisation_id,
+        "id": made,
+        "patient_id": patient,
+        "on_day": on,
+        "by_user": by.user_id,
+        "by_role": by.role.value,
+        "at": now,
+    }
+
+
+def _mine(table: Any, patient: str, organisation: str, *columns: Any) -> Any:
+    return (
+        select(*columns)
+        .where(table.c.organisation_id == organisation, table.c.patient_id == patient)
+        .order_by(table.c.on_day, table.c.at, table.c.id)
+    )
+
+
+def _assessed(session: Session, patient: str, organisation: str) -> list[tuple[date, Assessed]]:
+    table = _assessments
+    rows = session.execute(_mine(table, patient, organisation, table.c.on_day, table.c.document))
+    return [(row.on_day, documents.decode(row.document, Assessed)) for row in rows]
+
+
+def _offered(session: Session, patient: str, organisation: str) -> list[Offer]:
+    table = _offers
+    rows = session.execute(
+        _mine(table, patient, organisation, table.c.treatment, table.c.on_day, table.c.reply)
+    )
+    return [Offer(row.treatment, row.on_day, Reply(row.reply)) for row in rows]

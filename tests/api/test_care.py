@@ -1,0 +1,64 @@
+"""Alternatives over the API: the same answer as in the terminal, and nothing of a patient in an address."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from stewardship.domain.people import Role
+from tests.api.conftest import a_case, json
+from tests.builders import TODAY
+
+PATIENT = "p-care"
+
+
+def submitted(caller):
+    made = caller(Role.PRESCRIBER).post("/api/v1/orders", a_case(patient=PATIENT))
+    assert made.status_code in {HTTPStatus.OK, HTTPStatus.CREATED}
+
+
+def test_a_patient_who_is_not_known_is_not_found(caller):
+    asked = caller(Role.PRESCRIBER).post("/api/v1/alternatives", {"patient": "nobody"})
+    assert asked.status_code == HTTPStatus.NOT_FOUND
+    assert "nobody" not in asked.get_data(as_text=True)
+
+
+def test_the_ladder_of_a_condition_with_its_reasons(caller):
+    submitted(caller)
+    asked = caller(Role.PHARMACIST).post(
+        "/api/v1/alternatives", {"patient": PATIENT, "conditions": ["M17.11"]}
+    )
+    said = json(asked)
+    assert asked.status_code == HTTPStatus.OK
+    assert "osteoarthritis-knee-hip" in {c["id"] for c in said["recommendation"]["conditions"]}
+    assert {o["treatment"] for o in said["recommendation"]["offered"]} >= {"exercise", "weight-loss"}
+    assert said["recommendation"]["asks"]
+    assert all(b["ranked_by"]["strength"] for b in said["might_benefit"]["untried"])
+
+
+def test_an_assessment_changes_what_is_advised(caller):
+    submitted(caller)
+    kept = caller(Role.PRESCRIBER).post(
+        "/api/v1/assessments",
+        {"patient": PATIENT, "on": TODAY.isoformat(), "neurological_deficit": True, "limits": ["work"]},
+    )
+    assert kept.status_code == HTTPStatus.CREATED
+    said = json(caller(Role.PRESCRIBER).post("/api/v1/alternatives", {"patient": PATIENT}))
+    assert said["triggers"]["fired"][0]["act"] == "urgent"
+    assert said["assessed_on"] == TODAY.isoformat()
+
+
+def test_an_offer_of_nothing_known_names_the_place(caller):
+    submitted(caller)
+    refused = caller(Role.PRESCRIBER).post(
+        "/api/v1/alternative-offers",
+        {"patient": PATIENT, "treatment": "unheard-of", "reply": "offered", "on": TODAY.isoformat()},
+    )
+    assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert json(refused)["errors"][0]["pointer"] == "/treatment"
+
+
+def test_a_pharmacist_reads_and_states_nothing(caller):
+    refused = caller(Role.PHARMACIST).post(
+        "/api/v1/assessments", {"patient": PATIENT, "on": TODAY.isoformat()}
+    )
+    assert refused.status_code == HTTPStatus.FORBIDDEN

@@ -1,0 +1,143 @@
+"""Advice for one patient: what is on record, what was assessed, what was offered, and what is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from stewardship.db import Sessions, documents, tables, transaction
+from stewardship.declarations import Library, load
+from stewardship.domain.benefit import Reply
+from stewardship.domain.chart import Condition, Observation
+from stewardship.domain.codes import ICD10CM, LOINC, Coding
+from stewardship.domain.errors import InvalidInput, NotFound
+from stewardship.domain.suitability import Response
+from stewardship.domain.triggers import Change
+from stewardship.services import care, history
+from tests.builders import NOW, TODAY, a_chart, a_supply
+from tests.services.declared import ELSEWHERE, PRESCRIBER
+
+PATIENT = "p-1"
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return load()
+
+
+@pytest.fixture
+def known(clinic: Sessions, library: Library) -> Sessions:
+    """A patient with low back pain, an eGFR of 28, and an opioid."""
+    drug = library.catalogue.by_rxcui("1049621")
+    assert drug is not None
+    chart = a_chart(
+        as_of=NOW,
+        supplies=(a_supply(id="s-1", drug=drug),),
+        conditions=(
+            Condition("c-1", (Coding(ICD10CM, "M54.50"),), onset=TODAY - timedelta(20), active=True),
+        ),
+        observations=(Observation("o-1", (Coding(LOINC, "33914-3"),), on=TODAY, value=28, status="final"),),
+    )
+    chart = replace(chart, patient=replace(chart.patient, id=PATIENT))
+    with transaction(clinic) as session:
+        history.record(session, chart, by=PRESCRIBER, now=NOW)
+    return clinic
+
+
+def advise(sessions, library, *, by=PRESCRIBER, now=NOW):
+    with transaction(sessions, write=False) as session:
+        return care.advise(session, library, PATIENT, by=by, now=now)
+
+
+def assess(sessions, library, *, on=TODAY, by=PRESCRIBER, **facts):
+    with transaction(sessions) as session:
+        return care.assess(session, library, PATIENT, care.Assessed(**facts), on=on, by=by, now=NOW)
+
+
+def offer(sessions, library, treatment, reply, *, on=TODAY):
+    with transaction(sessions) as session:
+        care.offer(session, library, PATIENT, treatment, reply=reply, on=on, by=PRESCRIBER, now=NOW)
+
+
+def untried(advice):
+    return [b.option.treatment.id for b in advice.benefits.untried]
+
+
+def test_what_is_on_record_is_not_asked_for(known, library):
+    found = advise(known, library).recommendation
+    assert "egfr" not in found.asks
+    assert any("28" in r.text for e in found.left_out if e.id == "oral-nsaid" for r in e.reasons)
+
+
+def test_the_days_since_the_onset_that_was_stated_decide(known, library):
+    assess(known, library, onset_on=TODAY - timedelta(14), change=Change.SAME, conservative=True)
+    fired = {f.trigger.id for f in advise(known, library).pulled.fired}
+    assert "conservative-weeks" in fired
+
+
+def test_the_last_statement_of_a_fact_counts_and_the_earlier_ones_stay(known, library):
+    assess(known, library, on=TODAY - timedelta(3), prevents_exercise=True, wants_to_reduce=True)
+    assess(known, library, prevents_exercise=False)
+    story = advise(known, library).story
+    assert (story.prevents_exercise, story.wants_to_reduce) == (False, True)
+
+
+def test_what_nobody_looked_at_is_unknown(known, library):
+    story = advise(known, library).story
+    assert story.neurological_deficit is None
+    assert story.on_opioid is True
+
+
+def test_a_failure_before_leaves_the_treatment_out(known, library):
+    assess(known, library, tried=(care.TriedBefore("physical-therapy", Response.NONE),))
+    found = advise(known, library)
+    assert "physical-therapy" in {e.id for e in found.recommendation.left_out}
+    assert "physical-therapy" not in untried(found)
+
+
+def test_the_ranking_shows_what_it_rests_on(known, library):
+    first, *rest = advise(known, library).benefits.untried
+    assert set(first.components) == {"strength", "line", "cautions", "rung", "verified"}
+    assert all(first.rank <= other.rank for other in rest)
+
+
+def test_what_was_declined_rests_and_comes_back(known, library):
+    first = untried(advise(known, library))[0]
+    offer(known, library, first, Reply.DECLINED)
+    resting = advise(known, library).benefits.resting
+    assert [(r.treatment, r.reply) for r in resting] == [(first, Reply.DECLINED)]
+    later = NOW + timedelta(library.triggers.declined_rest_days)
+    assert first in untried(advise(known, library, now=later))
+
+
+def test_a_treatment_that_is_not_known_is_refused(known, library):
+    with pytest.raises(InvalidInput) as refused:
+        assess(known, library, tried=(care.TriedBefore("snake-oil", Response.MEANINGFUL),))
+    assert refused.value.faults[0].pointer == "/tried/0/what"
+    with pytest.raises(InvalidInput):
+        offer(known, library, "snake-oil", Reply.OFFERED)
+
+
+def test_an_assessment_of_tomorrow_is_refused(known, library):
+    with pytest.raises(InvalidInput):
+        assess(known, library, on=TODAY + timedelta(1))
+
+
+def test_another_organisation_knows_nothing_of_the_patient(known, library):
+    with pytest.raises(NotFound):
+        advise(known, library, by=ELSEWHERE)
+    with pytest.raises(NotFound):
+        assess(known, library, by=ELSEWHERE)
+
+
+def test_what_is_kept_is_audited_by_name_of_fact_alone(known, library):
+    assess(known, library, wants_to_reduce=True)
+    with transaction(known, write=False) as session:
+        table = tables.AuditEvent.__table__
+        last = session.execute(select(table).order_by(table.c.seq.desc())).first()
+    assert last is not None
+    assert last.action == "pain.assessed"
+    assert documents.decode_shown(last.detail)["stated"] == ["wants_to_reduce"]
