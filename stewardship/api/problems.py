@@ -6,6 +6,7 @@ parameter) and what to write instead. It never repeats a value, and never shows 
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 from flask import Response
@@ -26,6 +27,7 @@ STATUSES: dict[type[errors.StewardshipError], tuple[HTTPStatus, str]] = {
     errors.Forbidden: (HTTPStatus.FORBIDDEN, "The caller may not do this"),
     errors.NotFound: (HTTPStatus.NOT_FOUND, "There is no such thing"),
     errors.Conflict: (HTTPStatus.CONFLICT, "It is no longer as this needs it to be"),
+    errors.TooManyAttempts: (HTTPStatus.TOO_MANY_REQUESTS, "There were too many attempts"),
     errors.Unavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The service cannot do this now"),
 }
 
@@ -51,6 +53,8 @@ def of_cause(cause: errors.StewardshipError, *, request_id: str) -> Response:
         # Whoever is not known learns nothing but that.
         response = _problem(status, title, errors.Unauthenticated.code, request_id)
         response.headers["WWW-Authenticate"] = 'Bearer realm="stewardship"'
+    if isinstance(cause, errors.TooManyAttempts):
+        response.headers["Retry-After"] = str(math.ceil(cause.retry_after.total_seconds()))
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = "5"
     return response

@@ -4,6 +4,7 @@ code, a card. Texts name the place and what to write instead, and never a value 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,16 @@ class Unavailable(StewardshipError):
     """The service cannot do this now and says so; nothing was changed."""
 
     code = "unavailable"
+
+
+class TooManyAttempts(StewardshipError):
+    """Somebody tries too often; ``retry_after`` says how long to wait. It is the same for right and wrong."""
+
+    code = "too-many-attempts"
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class DeclarationError(StewardshipError):
