@@ -44,6 +44,26 @@ class _Compiled:
             bound[name] = process(bound[name])
         return [bound[name] for name in self.names] if self.numbered else bound
 
+    def table(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The values of many rows, in the order of the names, as the driver takes them.
+
+        Column by column: what all rows have in common, such as the moment of storing, is made ready once.
+        """
+        processes = dict(self.processed)
+        columns: list[list[Any]] = []
+        for name in names:
+            otherwise = self.given.get(name)
+            column = [row.get(name, otherwise) for row in rows]
+            process = processes.get(name)
+            if process is not None:
+                first = column[0]
+                if all(value is first for value in column):
+                    column = [process(first)] * len(column)
+                else:
+                    column = [process(value) for value in column]
+            columns.append(column)
+        return list(zip(*columns, strict=True))
+
 
 class Prepared:
     """A query or an insert, compiled once for each kind of database."""
@@ -85,19 +105,21 @@ class Prepared:
 
     def run(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows."""
+        if not rows:
+            return
         compiled, cursor = self._ready(session)
-        values = [compiled.values(row) for row in rows]
         try:
-            if len(values) == 1:
-                cursor.execute(compiled.sql, values[0])
+            if len(rows) == 1:
+                cursor.execute(compiled.sql, compiled.values(rows[0]))
             elif compiled.numbered:
                 # One statement: what the table's checks need is set up once, not again for every row.
                 _, _, places = compiled.sql.rpartition("VALUES ")
+                values = compiled.table(rows, compiled.names)
                 for some in (values[n : n + _ROWS] for n in range(0, len(values), _ROWS)):
                     sql = compiled.sql + f", {places}" * (len(some) - 1)
                     cursor.execute(sql, [value for row in some for value in row])
             else:
-                cursor.executemany(compiled.sql, values)
+                cursor.executemany(compiled.sql, [compiled.values(row) for row in rows])
         finally:
             cursor.close()
 
@@ -110,9 +132,8 @@ class Prepared:
             return
         try:
             with cursor.copy(self._copy) as copy:
-                for row in rows:
-                    values = compiled.values(row)
-                    copy.write_row([values[name] for name in self._columns])
+                for values in compiled.table(rows, self._columns):
+                    copy.write_row(values)
         finally:
             cursor.close()
 

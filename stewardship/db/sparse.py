@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,8 +19,8 @@ T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder()
-_Shape = tuple[tuple[str, Any], ...] | None
-#: By class, the name and the default of each field; ``None`` for what is no dataclass.
+_Shape = tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[Any, ...]] | None
+#: By class: the names of its fields, what reads them all at once, their defaults; ``None`` for no dataclass.
 _shapes: dict[type, _Shape] = {}
 
 
@@ -48,12 +49,16 @@ def restored(plain: Mapping[str, Any], kind: type[T], **kept_elsewhere: Any) -> 
 
 
 def _shape(kind: type) -> _Shape:
-    """The fields of a dataclass; nothing for any other type."""
+    """How the fields of a dataclass are read; nothing for any other type."""
     shape: _Shape = None
     if is_dataclass(kind):
-        shape = tuple(
-            (f.name, f.default if f.default_factory is MISSING else f.default_factory()) for f in fields(kind)
+        names = tuple(f.name for f in fields(kind))
+        # A getter of one name gives no tuple.
+        values = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+        defaults = tuple(
+            f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)
         )
+        shape = names, values, defaults
     _shapes[kind] = shape
     return shape
 
@@ -63,9 +68,9 @@ def _reduced(value: Any, without: frozenset[str] = frozenset()) -> Any:
     shape = _shapes[kind] if kind in _shapes else _shape(kind)
     if shape is None:
         return [_reduced(one) for one in value] if kind is tuple else value
+    names, values, defaults = shape
     made: dict[str, Any] = {}
-    for name, default in shape:
-        held = getattr(value, name)
+    for name, held, default in zip(names, values(value), defaults, strict=True):
         if held is default or name in without:
             continue
         if type(held) in _SIMPLE:

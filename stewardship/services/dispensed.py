@@ -11,14 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from sqlalchemy import and_, delete, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import import_tables, sparse, tables
-from stewardship.db.patients import insert_once
 from stewardship.db.prepared import Prepared
 from stewardship.domain.corrections import Standing, stands
 from stewardship.domain.dispensings import Dispensed, DispensingReport, Pharmacy, Reporting
@@ -34,6 +33,7 @@ _sources: Any = import_tables.ReportSource.__table__
 _identities: Any = import_tables.Identity.__table__
 _supplies: Any = tables.Supply.__table__
 
+_INSERT_SOURCE = Prepared.insert(_sources)
 _INSERT_REPORT = Prepared.insert(_reports)
 _INSERT_SUPPLY = Prepared.insert(_supplies)
 _APART = frozenset({"report", "pharmacy"})
@@ -127,15 +127,15 @@ def _bring_up(
     by: Principal,
     now: datetime,
 ) -> int:
-    """Write the supplies that changed; how many of the fresh rows changed something."""
+    """Write the supplies that changed; how many of the fresh rows changed something as they came."""
     new: list[dict[str, Any]] = []
     gone: list[tuple[str, str]] = []
     stored = 0
     for name, several in after.items():
         was, becomes = _state(name, before.get(name, ()), terms), _state(name, several, terms)
+        stored += _said_something(name, several, fresh[name], was, becomes, terms)
         if was == becomes:
             continue
-        stored += fresh[name]
         if was is not None and was.supply is not None:
             gone.append((was.supply["patient_id"], name))
         if becomes is not None and becomes.supply is not None:
@@ -153,6 +153,22 @@ class _State:
     void: bool
     unmatched: bool
     supply: dict[str, Any] | None
+
+
+def _said_something(
+    name: str,
+    several: Sequence[Told],
+    fresh: int,
+    was: _State | None,
+    becomes: _State | None,
+    terms: FeedTerms,
+) -> int:
+    """How many of the rows that came last changed something, one after the other: a row that is twice in a
+    file says something new once, wherever the file was divided."""
+    if fresh == 1:
+        return int(was != becomes)
+    states = [_state(name, several[:n], terms) for n in range(len(several) - fresh, len(several) + 1)]
+    return sum(one != following for one, following in pairwise(states))
 
 
 def _state(name: str, told: Sequence[Told], terms: FeedTerms) -> _State | None:
@@ -272,10 +288,14 @@ class _Sources:
             _sources.c.organisation_id == self._organisation_id, _sources.c.id.in_(list(self._new))
         )
         known = set(self._session.connection().execute(asked).scalars())
-        for source_id, document in self._new.items():
-            if source_id not in known:
-                row = {"organisation_id": self._organisation_id, "id": source_id, "document": document}
-                insert_once(self._session, _sources, row)
+        # Whoever stores rows of the organisation is alone in it, so that nobody writes the same meanwhile.
+        new = [
+            {"organisation_id": self._organisation_id, "id": source_id, "document": document}
+            for source_id, document in self._new.items()
+            if source_id not in known
+        ]
+        if new:
+            _INSERT_SOURCE.load(self._session, new)
 
 
 @dataclass(frozen=True, slots=True)

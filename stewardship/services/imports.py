@@ -54,6 +54,10 @@ _LOCK = text("SELECT pg_advisory_xact_lock(7301828, hashtext(:organisation))")
 # a file of a million rows, from a quick import to one that never ends.
 _FORGET_PLANS = text("DISCARD PLANS")
 
+# Ids are random, so that new rows go everywhere in an index: of a large one too little is at hand otherwise.
+# 32 MB of the connection, whatever the size of the file.
+_ROOM = text("PRAGMA cache_size = -32768")
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -197,6 +201,8 @@ def take(
     if session.get_bind().dialect.name == "postgresql":
         session.connection().execute(_LOCK, {"organisation": by.organisation_id})
         session.connection().execute(_FORGET_PLANS)
+    else:
+        session.connection().execute(_ROOM)
     tally = _Tally()
     faults: list[dict[str, Any]] = []
 
@@ -240,10 +246,14 @@ def take(
     if faults:
         _INSERT_FAULT.load(session, faults)
     broken = next((item.reason for item in items if isinstance(item, Broken)), None)
-    for item in items:
-        if isinstance(item, Heard):
-            ours = [pharmacy for pharmacy in item.pharmacies if pharmacy.key not in foreign]
-            pharmacies.heard(session, ours, created=item.created, silence=terms.silence, by=by, now=now)
+    transmissions = [
+        (pharmacy, item.created)
+        for item in items
+        if isinstance(item, Heard)
+        for pharmacy in item.pharmacies
+        if pharmacy.key not in foreign
+    ]
+    pharmacies.heard(session, transmissions, silence=terms.silence, by=by, now=now)
     position = at + len(items)
     _advance(session, import_id, at, position, tally, broken, by=by, now=now)
     detail = {"from": at, "to": position, **tally.counts(), "sha256": tally.versions}

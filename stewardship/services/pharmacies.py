@@ -86,22 +86,23 @@ def _bound_elsewhere(
 
 def heard(
     session: Session,
-    pharmacies: Iterable[Pharmacy],
+    transmissions: Iterable[tuple[Pharmacy, datetime | None]],
     *,
-    created: datetime | None,
     silence: Silence,
     by: Principal,
     now: datetime,
 ) -> None:
-    """A whole transmission of these pharmacies came, made at ``created``.
+    """Whole transmissions came: of these pharmacies, each made at its moment.
 
     A sender's own clock says no time zone: it is taken as UTC, which in America dates the data some hours
     too early and never too late; and nothing is more current than the moment at which it came.
     """
-    if created is None:
-        return
-    moment = min(created if created.tzinfo else created.replace(tzinfo=UTC), now)
-    for key in {pharmacy.key for pharmacy in pharmacies}:
+    newest: dict[str, datetime] = {}
+    for pharmacy, created in transmissions:
+        if created is not None:
+            moment = min(created if created.tzinfo else created.replace(tzinfo=UTC), now)
+            newest[pharmacy.key] = max(moment, newest.get(pharmacy.key, moment))
+    for key, moment in newest.items():
         session.connection().execute(
             update(_pharmacies)
             .where(

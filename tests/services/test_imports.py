@@ -212,6 +212,13 @@ def test_rows_sent_again_in_another_file_change_nothing(clinic):
     assert before < supplies(clinic)
 
 
+@pytest.mark.parametrize("portion", [1, 1000])
+def test_a_row_that_is_twice_in_a_file_is_stored_once_wherever_the_file_is_divided(clinic, portion):
+    done = bring(clinic, a_file(file_rows(2), file_rows(2)), portion=portion)
+    assert (done.report.rows, done.report.stored, done.report.unchanged) == (4, 2, 2)
+    assert len(supplies(clinic)) == 2
+
+
 def test_an_animals_medicine_is_kept_and_is_nobodys(clinic):
     done = bring(clinic, a_report(who={"e20": "02", "e23": "REX"}))
     assert done.report.stored == 1
