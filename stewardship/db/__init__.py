@@ -18,6 +18,7 @@ and its audit event are one unit by construction.
 from __future__ import annotations
 
 from stewardship.db import care_tables as care_tables
+from stewardship.db import flag_tables as flag_tables
 from stewardship.db import function_tables as function_tables
 from stewardship.db import identity_tables as identity_tables
 from stewardship.db import import_tables as import_tables

@@ -55,6 +55,9 @@ INSERT_ONLY = (
     "dispensing_reports",
     "report_sources",
     "identity_links",
+    "flag_events",
+    "flag_messages",
+    "flag_answers",
     "pain_assessments",
     "alternative_offers",
 )

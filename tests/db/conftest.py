@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert
 
-from stewardship.db import Sessions, import_tables, tables, transaction
+from stewardship.db import Sessions, flag_tables, import_tables, tables, transaction
 from tests.builders import NOW, TODAY
 
 
@@ -111,6 +111,26 @@ def peopled(database: Sessions) -> Sessions:
             | {"import_id": "i-1", "seq": 1, "dispensing_id": "x", "version": "v", "reporting": "new"}
             | {"source_id": "s-1", "identity_id": "n-1", "line": 1, "document": "{}", "received_at": NOW},
         ),
+        (tables.User, of | {"id": "u-1", "role": "prescriber", "active": True, "created_at": NOW}),
+        (
+            flag_tables.Flag,
+            of
+            | {"id": "fl-1", "patient_id": "1", "kind": "early-refill", "key": "early-refill:x", "label": "x"}
+            | {"first_on": TODAY, "last_on": TODAY, "seen_on": TODAY, "weight": 2, "evidence": "{}"}
+            | {"source": "watch", "status": "open", "opened_at": NOW, "due_at": NOW, "version": 1},
+        ),
+        (
+            flag_tables.FlagEvent,
+            of
+            | by
+            | {"flag_id": "fl-1", "seq": 1, "event": "opened", "code": "", "words": "", "detail": "{}"}
+            | {"at": NOW},
+        ),
+        (
+            flag_tables.FlagMessage,
+            of | by | {"id": "m-1", "flag_id": "fl-1", "to_user": "u-1", "words": "?", "at": NOW},
+        ),
+        (flag_tables.FlagAnswer, of | by | {"message_id": "m-1", "words": "", "at": NOW}),
     ]
     with transaction(database) as session:
         for table, row in rows:

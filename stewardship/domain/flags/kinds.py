@@ -81,9 +81,12 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Work:
-    """The terms of the work on flags. A claim older than ``claim_hours`` may be taken over; a problem is worse
-    when its fact rose by ``worse_percent``; a void may wait ``void_hours`` for its original; a check that
-    could not be made is looked for ``unchecked_days`` back."""
+    """The terms of the work on flags.
+
+    A claim older than ``claim_hours`` may be taken over; a problem is worse when its fact rose by
+    ``worse_percent``; a void may wait ``void_hours`` for its original; a check that could not be made is
+    looked for ``unchecked_days`` back.
+    """
 
     kinds: Mapping[str, FlagKind]
     weights: Mapping[int, Weight]
