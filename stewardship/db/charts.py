@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from stewardship.db import documents, import_tables, tables
+from stewardship.db import documents, function_facts, import_tables, tables
 from stewardship.db.columns import Instant
 from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import (
@@ -47,6 +47,7 @@ from stewardship.domain.chart import (
 from stewardship.domain.codes import CodeSets, Coding
 from stewardship.domain.dosage import DosageInstruction, Quantity
 from stewardship.domain.drugs import Drug, Medication
+from stewardship.domain.instruments import Instrument
 from stewardship.domain.orders import Areas, Order, Paid, Replacement, Setting, Supply, SupplyKind
 from stewardship.domain.policy import Enforcement
 from stewardship.domain.signing import as_supply
@@ -71,6 +72,11 @@ class Meanings(Protocol):
     @property
     def code_sets(self) -> CodeSets:
         """The named code sets."""
+        ...
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """The instruments, which make scores of answers."""
         ...
 
 
@@ -142,6 +148,7 @@ def chart_of(
     supplies: list[Supply] = []
     snoozes: list[Snooze] = []
     facts: dict[str, list[Any]] = {}
+    own: list[Any] = []
     # In an order that does not depend on the database, for it may show in what a policy says.
     feed = feed_of(session, asked)
     for row in sorted(_HISTORY.rows(session, asked), key=_KIND_AND_ID):
@@ -151,8 +158,12 @@ def chart_of(
             facts.setdefault(row.kind, []).append(_fact(row, library))
         elif row.kind == _SNOOZE_KIND:
             snoozes.append(_snooze(row))
+        elif row.kind in function_facts.KINDS:
+            own.append(row)
         else:
             supplies.append(_supply(row, library))
+    for field, found in _of_function(own, library, known, as_of).items():
+        facts.setdefault(field, []).extend(found)
     return Chart(
         known.patient,
         as_of,
@@ -299,6 +310,7 @@ _HISTORY = Prepared(
         select(*_SUPPLY_COLUMNS).where(_mine(tables.Supply)),
         _ORDERED,
         _SNOOZED,
+        *function_facts.selects(_like_a_supply),
         *(
             select(*_like_a_supply(field, source_id=table.source_id, document=table.document)).where(
                 _mine(table)
@@ -338,6 +350,20 @@ def _supply(row: Any, library: Meanings) -> Supply:
         prescribed=written.prescribed,
         paid=written.paid,
         areas=written.areas,
+    )
+
+
+def _of_function(
+    rows: Sequence[Any], library: Meanings, known: KnownPatient, as_of: datetime
+) -> Mapping[str, list[Any]]:
+    if not rows:
+        return {}
+    return function_facts.facts(
+        rows,
+        instruments=library.instruments,
+        code_sets=library.code_sets,
+        sex=known.patient.sex,
+        today=as_of.date(),
     )
 
 

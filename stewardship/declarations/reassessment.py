@@ -17,7 +17,7 @@ from stewardship.domain.errors import DeclarationError, InvalidInput
 from stewardship.domain.instruments import Source
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.reassessment import ClockTerms, Interval, Trigger
-from stewardship.domain.workdays import WorkingDays
+from stewardship.domain.workdays import Calendar, WorkingDays
 from stewardship.intake.fields import (
     Choice,
     Day,
@@ -57,6 +57,7 @@ class _Terms(StrictSchema):
 
 
 class _Calendar(StrictSchema):
+    time_zone = Token(required=True, longest=64)
     country = Token(required=True, longest=2)
     subdivision = Text(required=True, longest=6)
     weekend = fields.List(WholeNumber(least=1, most=7), required=True, validate=validate.Length(max=6))
@@ -133,10 +134,16 @@ def read_clock(reference: Path, factor_sets: Mapping[str, FactorSet]) -> ClockTe
     )
 
 
+def read_calendar(reference: Path) -> Calendar:
+    """The calendar of an organisation that has none of its own."""
+    said = _read(_document(reference))["calendar"]
+    return Calendar(said["time_zone"], said["country"], said["subdivision"], frozenset(said["weekend"]))
+
+
 def read_working_days(reference: Path) -> WorkingDays:
     """The working days of an organisation that has no calendar of its own."""
-    said = _read(_document(reference))["calendar"]
-    return working_days(said["country"], said["subdivision"], frozenset(said["weekend"]))
+    known = read_calendar(reference)
+    return working_days(known.country, known.region, known.weekend)
 
 
 def working_days(

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from stewardship.domain.errors import Fault, InvalidInput
 
@@ -20,6 +21,20 @@ PAIN_ALONE = (
     'Name something to do again, not the pain alone: for example "walk to the shop, from ten minutes now to '
     'twenty-five, by the end of March". Less pain on the way there is welcome.'
 )
+
+
+class GoalEvent(StrEnum):
+    """What became of a goal; ``SET`` and ``CHANGED`` leave it standing."""
+
+    SET = "set"
+    CHANGED = "changed"
+    REACHED = "reached"
+    GIVEN_UP = "given-up"
+
+    @property
+    def stands(self) -> bool:
+        """Whether somebody still works towards the goal after it."""
+        return self in (GoalEvent.SET, GoalEvent.CHANGED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,18 @@ def _none(_day: date) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Calendar:
+    """Where an organisation is in time: its ``time_zone`` (a name of the IANA database) says which day it is
+    there, country (ISO 3166) and region whose holidays it keeps. ``weekend`` are days from Monday, 1, to
+    Sunday, 7."""
+
+    time_zone: str
+    country: str
+    region: str = ""
+    weekend: frozenset[int] = frozenset({6, 7})
+
+
+@dataclass(frozen=True, slots=True)
 class WorkingDays:
     """``weekend`` are days of the week, Monday 0 to Sunday 6; ``is_holiday`` knows the others. Calendar
     days alone: no clock, no zone, nothing that daylight saving could move."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -99,6 +99,7 @@ class Declared:
     catalogue: KnowsOne = field(default_factory=KnowsOne)
     code_sets: CodeSets = field(default_factory=lambda: CodeSets({}, {}))
     snooze_days: int = 90
+    instruments: Mapping[str, Any] = field(default_factory=dict)
 
     def in_force(self, on: date) -> tuple[Policy, ...]:
         """All of them."""
