@@ -18,12 +18,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WSGIResponse
 
-from stewardship import __version__, api, auth, cds_hooks, web
+from stewardship import __version__, api, auth, browsers, cds_hooks, web
 from stewardship.api import problems
 from stewardship.config import Environment, Settings
 from stewardship.db import Sessions
 from stewardship.declarations import Library
-from stewardship.domain.errors import DeclarationError, StewardshipError, Unavailable
+from stewardship.domain.errors import DeclarationError, StewardshipError, Unauthenticated, Unavailable
 from stewardship.observability import configure_logging, log, observe, report_fault, request_id
 from stewardship.runtime import install, prepare, utc_now
 
@@ -34,7 +34,8 @@ _HEADERS = {
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # To others nothing is said; without it a browser would not say either that a form is from here.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
@@ -58,15 +59,13 @@ def create_app(
     app.config.update(
         SECRET_KEY=settings.secret_key or None,
         MAX_CONTENT_LENGTH=settings.hook_bytes,
-        SESSION_COOKIE_SECURE=production,
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
         TRAP_HTTP_EXCEPTIONS=False,
         PROPAGATE_EXCEPTIONS=False,
     )
     install(app, running)
     observe(app)
     _guard_addresses(app)
+    browsers.install(app, settings)
     _guard_answers(app, strict_transport=production)
     _answer_errors(app)
     api.register(app)
@@ -122,17 +121,19 @@ def _answer_errors(app: Flask) -> None:
     """One table of errors for all faces: problem documents, and a plain page for browsers."""
 
     @app.errorhandler(StewardshipError)
-    def cause(error: StewardshipError) -> Response:
+    def cause(error: StewardshipError) -> Response | WSGIResponse:
         if isinstance(error, DeclarationError):
             report_fault(error)
+        if isinstance(error, Unauthenticated) and browsers.is_page() and not browsers.brings_token():
+            return web.ask_to_sign_in()
         answer = problems.of_cause(error, request_id=request_id())
-        return web.error_page(HTTPStatus(answer.status_code), error) if _is_page() else answer
+        return web.error_page(HTTPStatus(answer.status_code), error) if browsers.is_page() else answer
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response | WSGIResponse:
         if error.code is not None and error.code < HTTPStatus.BAD_REQUEST:
             return error.get_response()
-        if _is_page():
+        if browsers.is_page():
             return web.error_page(HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))
         return problems.of_http(error, request_id=request_id())
 
@@ -142,17 +143,13 @@ def _answer_errors(app: Flask) -> None:
     def database(error: Exception) -> Response:
         report_fault(error)
         away = Unavailable("the database cannot be reached; nothing was changed", code="database-unavailable")
-        if _is_page():
+        if browsers.is_page():
             return web.error_page(HTTPStatus.SERVICE_UNAVAILABLE, away)
         return problems.of_cause(away, request_id=request_id())
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:
         report_fault(error)
-        if _is_page():
+        if browsers.is_page():
             return web.error_page(HTTPStatus.INTERNAL_SERVER_ERROR)
         return problems.fault(request_id=request_id())
-
-
-def _is_page() -> bool:
-    return not request.path.startswith(("/api/", "/cds-services"))

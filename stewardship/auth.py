@@ -1,4 +1,7 @@
-"""Who is asking, and what they may do: roles and permissions as data, bearer tokens, deny by default.
+"""Who is asking, and what they may do: roles and permissions as data, tokens and sessions, deny by default.
+
+A program says who it is with a token; a person who has signed in, with the cookie of a session, on pages
+alone (see ``browsers``). Views need not know which it was.
 
 A view says what it needs with ``@requires(Permission.X)``, or that it needs nothing with ``@public``.
 ``undeclared`` names the views that say neither; the application refuses to start with one.
@@ -16,8 +19,10 @@ from typing import Any, ParamSpec, TypeVar, cast
 from flask import Flask, g, request
 from sqlalchemy.orm import Session
 
+from stewardship import browsers
 from stewardship.db.engine import transaction
 from stewardship.domain.errors import Forbidden, Unauthenticated
+from stewardship.domain.identity import Stage
 from stewardship.domain.people import Principal, Role
 from stewardship.runtime import Runtime, Trusted, runtime
 from stewardship.services import tokens
@@ -122,18 +127,19 @@ _MOST_TRUSTED = 1_000
 
 
 def requires(
-    permission: Permission, *, open_in_demo: bool = False
+    permission: Permission, *, open_in_demo: bool = False, unasked: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let the view be reached only by callers who may do this; it finds them with ``principal()``.
 
     ``open_in_demo`` is for CDS Hooks alone: where the settings say so, a call that brings no token of
-    ours is taken for the EHR of the demonstration's organisation.
+    ours is taken for the EHR of the demonstration's organisation. ``unasked`` is for what a page asks for by
+    itself, again and again: it keeps nobody signed in who has gone away.
     """
 
     def guard(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            g.principal = _admit(permission, open_in_demo=open_in_demo)
+            _admit(permission, open_in_demo=open_in_demo, unasked=unasked)
             return view(*args, **kwargs)
 
         guarded.permission = permission  # type: ignore[attr-defined]
@@ -168,7 +174,38 @@ def principal() -> Principal:
     return cast(Principal, g.principal)
 
 
-def _admit(permission: Permission, *, open_in_demo: bool) -> Principal:
+def reader() -> Principal | None:
+    """Who looks at a page, also at a public one; ``None`` when nobody is signed in."""
+    if "principal" in g:
+        return principal()
+    found = browsers.session_of_browser()
+    return found.principal if found is not None and found.stage is Stage.WHOLE else None
+
+
+def _admit(permission: Permission, *, open_in_demo: bool, unasked: bool) -> None:
+    if browsers.is_page() and not browsers.brings_token():
+        known = _signed_in(unasked=unasked)
+    else:
+        known = _caller(open_in_demo=open_in_demo)
+    g.principal = known
+    if permission not in PERMISSIONS[known.role]:
+        raise Forbidden(f"this needs the permission {permission}, which the role {known.role} does not have")
+    if known.scopes and permission not in known.scopes:
+        raise Forbidden(f"this needs the permission {permission}, which the token was not given")
+
+
+def _signed_in(*, unasked: bool) -> Principal:
+    """The person whose browser asks."""
+    found = browsers.session_of_browser()
+    if found is None or found.stage is not Stage.WHOLE:
+        raise Unauthenticated("sign in first")
+    if not unasked:
+        browsers.note_seen(found)
+    return found.principal
+
+
+def _caller(*, open_in_demo: bool) -> Principal:
+    """The program, or person, that the request's token names."""
     token = _bearer_token()
     running = runtime()
     if open_in_demo and running.settings.cds_open and _is_foreign(token):
@@ -179,10 +216,6 @@ def _admit(permission: Permission, *, open_in_demo: bool) -> Principal:
     if known is None:
         raise Unauthenticated("the token is not known, or no longer good")
     g.token = token
-    if permission not in PERMISSIONS[known.role]:
-        raise Forbidden(f"this needs the permission {permission}, which the role {known.role} does not have")
-    if known.scopes and permission not in known.scopes:
-        raise Forbidden(f"this needs the permission {permission}, which the token was not given")
     return known
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, g, request
+from flask import Flask, abort, g, request
 from flask_wtf.csrf import CSRFProtect, generate_csrf
+from werkzeug.wrappers import Response as WSGIResponse
 
 from stewardship.config import Settings
 from stewardship.db.engine import transaction
@@ -41,7 +42,7 @@ def install(app: Flask, settings: Settings) -> None:
         WTF_CSRF_SSL_STRICT=False,
     )
     _csrf.init_app(app)
-    app.jinja_env.globals["csrf_token"] = csrf_token
+    app.context_processor(lambda: {"csrf_token": csrf_token})
     app.before_request(_guard_forms)
 
 
@@ -57,7 +58,7 @@ def brings_token() -> bool:
 
 def csrf_token() -> str:
     """What a form of ours has to bring back. Whoever is nobody yet needs it only to sign in."""
-    if _cookie() or g.get("signing_in"):
+    if cookie() or g.get("signing_in"):
         return str(generate_csrf())
     return ""
 
@@ -78,7 +79,7 @@ def note_seen(found: Found) -> None:
             browser_sessions.seen(session, found, now=running.clock())
 
 
-def keep(answer: Response, token: str) -> None:
+def keep(answer: WSGIResponse, token: str) -> None:
     """Have the browser bring the session from now on, until it is closed."""
     settings = runtime().settings
     answer.set_cookie(
@@ -86,7 +87,7 @@ def keep(answer: Response, token: str) -> None:
     )
 
 
-def forget(answer: Response) -> None:
+def forget(answer: WSGIResponse) -> None:
     """Have the browser forget the session."""
     settings = runtime().settings
     answer.delete_cookie(
@@ -104,13 +105,14 @@ def _named(name: str, settings: Settings) -> str:
     return f"__Host-stewardship-{name}" if settings.encrypted else f"stewardship-{name}"
 
 
-def _cookie() -> str:
+def cookie() -> str:
+    """What the browser brings as its session; empty when it brings nothing that could be one."""
     held = request.cookies.get(_named("session", runtime().settings), "")
     return held if len(held) <= _LONGEST_COOKIE and held.isascii() else ""
 
 
 def _find() -> Found | None:
-    token = _cookie()
+    token = cookie()
     if not token or not is_page() or brings_token():
         return None
     running = runtime()
@@ -125,7 +127,7 @@ def _guard_forms() -> None:
         return
     if not _is_ours():
         abort(HTTPStatus.FORBIDDEN)
-    if _cookie() or (request.endpoint or "").startswith("sign_in."):
+    if cookie() or (request.endpoint or "").startswith("sign_in."):
         _csrf.protect()
 
 

@@ -11,6 +11,8 @@
 ``STEWARDSHIP_POLICIES_DIR``       another folder of policy files
 ``STEWARDSHIP_PUBLIC_URL``         the address under which clients reach the service, for links in cards
 ``STEWARDSHIP_TIME_BUDGET_MS``     how long a check may take before it says that it could not finish
+``STEWARDSHIP_SMTP_URL``           who sends mail: ``smtps://user:password@host``, ``smtp+starttls://...``
+``STEWARDSHIP_MAIL_FROM``          the address that mail comes from
 ``STEWARDSHIP_DEBUG``              never in production
 =================================  =====================================================================
 """
@@ -34,6 +36,10 @@ _FEWEST_DIFFERENT = 12
 _MAKE_ONE = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _WORDS_OF_DEFAULTS = ("change", "default", "secret", "example", "password", "insecure")
 
+_SMTP = re.compile(
+    r"smtp(?:s|\+starttls)?://(?:[^\s:@/]+(?::[^\s:@/]*)?@)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?"
+)
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]{1,5})?")
 
 
@@ -65,6 +71,9 @@ class Settings:
     policies_dir: Path | None = None
     public_url: str = ""
     debug: bool = False
+    #: Without one, mail waits in the outbox.
+    smtp_url: str = field(default="", repr=False)
+    mail_from: str = ""
     #: Largest bodies, in bytes, and most object members in one body.
     order_bytes: int = 256 * 1024
     hook_bytes: int = 5 * 1024 * 1024
@@ -73,6 +82,16 @@ class Settings:
     hook_keys: int = 200_000
     #: A check that takes longer, in seconds, answers that it could not be finished.
     time_budget: float = 1.5
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether browsers reach the service over TLS alone: everywhere but on one's own machine."""
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def second_factor(self) -> bool:
+        """Whether a second factor is asked of the roles that should have one; a demonstration offers it."""
+        return self.environment is not Environment.DEMO
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -90,6 +109,8 @@ class Settings:
             policies_dir=Path(policies) if policies else None,
             public_url=_public_url(environ.get("STEWARDSHIP_PUBLIC_URL", "")),
             debug=_flag(environ, "STEWARDSHIP_DEBUG"),
+            smtp_url=_smtp_url(environ.get("STEWARDSHIP_SMTP_URL", "")),
+            mail_from=_mail_from(environ.get("STEWARDSHIP_MAIL_FROM", "")),
             time_budget=_milliseconds(environ, "STEWARDSHIP_TIME_BUDGET_MS", cls.time_budget),
         )
 
@@ -101,6 +122,8 @@ class Settings:
         _refuse_weak_key("STEWARDSHIP_AUDIT_KEY", self.audit_key)
         if self.secret_key == self.audit_key:
             raise Misconfigured("STEWARDSHIP_AUDIT_KEY must not be the same as STEWARDSHIP_SECRET_KEY")
+        if self.smtp_url and not self.mail_from:
+            raise Misconfigured("STEWARDSHIP_SMTP_URL is set; name the sender in STEWARDSHIP_MAIL_FROM too")
         if self.debug:
             raise Misconfigured("STEWARDSHIP_DEBUG cannot be on in production; take it away")
         if self.cds_open:
@@ -147,6 +170,27 @@ def _public_url(text: str) -> str:
     address = text.strip().rstrip("/")
     if address and not _ORIGIN.match(address):
         raise Misconfigured("STEWARDSHIP_PUBLIC_URL must begin with https:// or http:// and name a host")
+    return address
+
+
+def _smtp_url(text: str) -> str:
+    address = text.strip()
+    if address and not _SMTP.fullmatch(address):
+        raise Misconfigured(
+            "STEWARDSHIP_SMTP_URL must be smtps://, smtp+starttls:// or smtp:// with a host, "
+            "for example smtps://user:password@mail.example; "
+            "user and password are percent-encoded"
+        )
+    plain = address.startswith("smtp://")
+    if plain and "@" in address:
+        raise Misconfigured("STEWARDSHIP_SMTP_URL would send the password in the clear; use smtps://")
+    return address
+
+
+def _mail_from(text: str) -> str:
+    address = text.strip()
+    if address and not _ADDRESS.fullmatch(address):
+        raise Misconfigured("STEWARDSHIP_MAIL_FROM must be a bare address such as reviews@clinic.example")
     return address
 
 

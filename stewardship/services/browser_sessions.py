@@ -96,6 +96,12 @@ def find(session: Session, token: str, *, terms: SessionTerms, now: datetime) ->
     )
 
 
+def whose(session: Session, token: str) -> Principal | None:
+    """Whose session it is or was, good or not; for nothing that asks who may do something."""
+    row = _BY_HASH.first(session, {"hash": _hash(token)})
+    return None if row is None else Principal(row.user_id, row.organisation_id, Role(row.role))
+
+
 def seen(session: Session, found: Found, *, now: datetime) -> None:
     """Write down that the session was used. Needs a writer's session."""
     session.connection().execute(

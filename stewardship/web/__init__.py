@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from flask import Flask
 
-from stewardship.web import assets, front, pages
+from stewardship.web import assets, front, pages, sign_in
 from stewardship.web.errors import error_page
+from stewardship.web.sign_in import ask as ask_to_sign_in
 
-__all__ = ["error_page", "register"]
+__all__ = ["ask_to_sign_in", "error_page", "register"]
 
 #: Every module with pages.
-ROOMS = (assets, front)
+ROOMS = (assets, front, sign_in)
 
 
 def register(app: Flask) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Flask, Response, current_app, g, make_response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
@@ -56,8 +56,7 @@ def is_part() -> bool:
 
 def reader() -> Principal | None:
     """Who reads this page; ``None`` when nobody is signed in."""
-    known: Principal | None = g.get("principal")
-    return known
+    return auth.reader()
 
 
 def may(permission: Permission | str) -> bool:

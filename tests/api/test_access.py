@@ -31,6 +31,7 @@ PUBLIC = {
     "front.home", "front.choose_theme", "front.healthz", "front.readyz", "assets.file",
     "api-docs.openapi_json", "api-docs.docs", "api-docs.docs_asset",
     "cds_hooks.discovery",
+    "sign_in.form", "sign_in.sign_in", "sign_in.sign_out", "sign_in.signed_out",
 }  # fmt: skip
 
 
