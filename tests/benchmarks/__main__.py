@@ -1,4 +1,5 @@
-"""``python -m tests.benchmarks decide``, ``... orders [--database URL]`` and ``... population [--rows N]``.
+"""``python -m tests.benchmarks decide``, ``... orders [--database URL]``, ``... population [--rows N]`` and
+``... import [--rows N] [--postgres]``.
 
 Timed when somebody asks, never with the tests. Answers are checked before anything is timed.
 """
@@ -50,6 +51,23 @@ def population_scan(rows: int, rounds: int, workers: int) -> None:
     from tests.benchmarks import population
 
     population.benchmark(rows=rows, rounds=rounds, workers=workers, say=click.echo)
+
+
+@main.command(name="import")
+@click.option("--database", help="Address of an empty database; without it a new SQLite file.")
+@click.option("--postgres", is_flag=True, help="Also on a PostgreSQL that is started for it.")
+@click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(10_000, 20_000_000))
+@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(2, 30))
+def import_files(database: str | None, postgres: bool, rows: int, seconds: float) -> None:
+    """Files of dispensings: rows a second, memory, and orders checked beside."""
+    from tests.benchmarks import imports
+
+    with tempfile.TemporaryDirectory(prefix="benchmark") as folder:
+        given = database or f"sqlite:///{folder}/benchmark.db"
+        imports.benchmark(given, Path(folder), rows=rows, seconds=seconds, say=click.echo)
+    if postgres:
+        with tempfile.TemporaryDirectory(prefix="benchmark") as folder, postgresql() as started:
+            imports.benchmark(started, Path(folder), rows=rows, seconds=seconds, say=click.echo)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Service:
-    """A running service: its port, an EHR's token, its process, and its database as seen from here."""
+    """A running service: its port, an EHR's token, its process, its database as seen from here,
+    and the key of its record."""
 
     port: int
     token: str
     process: subprocess.Popen[bytes]
     sessions: Sessions
+    audit_key: str = field(repr=False)
 
     def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """One request, without any load generator."""
@@ -79,7 +81,7 @@ def serving(database: str, folder: Path) -> Iterator[Service]:
         process = subprocess.Popen(
             [sys.executable, "-c", command, str(port)], cwd=_ROOT, env=environ, stdout=log, stderr=log
         )
-    service = Service(port, token, process, sessions)
+    service = Service(port, token, process, sessions, keys["STEWARDSHIP_AUDIT_KEY"])
     try:
         _wait_until_ready(service)
         yield service
