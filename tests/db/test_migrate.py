@@ -53,8 +53,10 @@ def test_every_foreign_key_stays_within_the_organisation():
 
 
 def test_every_table_belongs_to_an_organisation_and_its_key_begins_with_it():
+    # Whoever tries to sign in is nobody yet, and so nobody's.
+    nobodys = {"organisations", "sign_in_attempts"}
     for name, table in tables.Base.metadata.tables.items():
-        if name != "organisations":
+        if name not in nobodys:
             assert next(iter(table.primary_key)).name == "organisation_id", name
 
 
