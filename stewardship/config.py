@@ -5,6 +5,10 @@
 ``STEWARDSHIP_DATABASE_URL``       ``sqlite:///file.db`` or ``postgresql://...``; a file here by default
 ``STEWARDSHIP_SECRET_KEY``         signs what browsers keep; 32 characters or more
 ``STEWARDSHIP_AUDIT_KEY``          keys the chain of audit events; 32 characters or more, not the same
+``STEWARDSHIP_AUDIT_RETIRED_KEYS`` keys that signed entries before, ``k1:...``, space-separated
+``STEWARDSHIP_CHECKPOINT_FILE``    where signed checkpoints of the audit trail are appended
+``STEWARDSHIP_CHECKPOINT_KEY``     signs them: 32 bytes in URL-safe base64, ``name:`` before it if it has one
+``STEWARDSHIP_CHECKPOINT_RETIRED`` public keys that signed checkpoints before, space-separated
 ``STEWARDSHIP_CDS_ALLOWED_ORIGINS`` origins of browser clients that may call CDS Hooks, comma-separated
 ``STEWARDSHIP_CDS_OPEN``           demo only: CDS Hooks calls need no token of ours
 ``STEWARDSHIP_DEMO_ORGANISATION``  whose EHR such a call is taken for
@@ -40,6 +44,7 @@ _SMTP = re.compile(
     r"smtp(?:s|\+starttls)?://(?:[^\s:@/]+(?::[^\s:@/]*)?@)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?"
 )
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+_KEY = re.compile(r"(?P<name>k[0-9]+):(?P<key>\S+)")
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]{1,5})?")
 
 
@@ -65,6 +70,10 @@ class Settings:
     database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
     secret_key: str = field(default="", repr=False)
     audit_key: str = field(default="", repr=False)
+    audit_retired: tuple[str, ...] = field(default=(), repr=False)
+    checkpoint_file: Path | None = None
+    checkpoint_key: str = field(default="", repr=False)
+    checkpoint_retired: tuple[str, ...] = ()
     cds_allowed_origins: tuple[str, ...] = ()
     cds_open: bool = False
     demo_organisation: str = "demo-clinic"
@@ -84,6 +93,17 @@ class Settings:
     time_budget: float = 1.5
 
     @property
+    def audit_keys(self) -> tuple[str, Mapping[str, str]] | None:
+        """Which key signs the audit trail now, and all that ever did, by name; ``None`` without any. A key
+        whose setting does not begin with ``k2:`` or the like is ``k1``."""
+        if not self.audit_key:
+            return None
+        named = _KEY.fullmatch(self.audit_key)
+        current, key = (named["name"], named["key"]) if named else ("k1", self.audit_key)
+        retired = (match for text in self.audit_retired if (match := _KEY.fullmatch(text)))
+        return current, {match["name"]: match["key"] for match in retired} | {current: key}
+
+    @property
     def encrypted(self) -> bool:
         """Whether browsers reach the service over TLS alone: everywhere but on one's own machine."""
         return self.environment is Environment.PRODUCTION
@@ -98,11 +118,16 @@ class Settings:
         """The settings that the environment names; ``Misconfigured`` for one that cannot be read."""
         origins = environ.get("STEWARDSHIP_CDS_ALLOWED_ORIGINS", "")
         policies = environ.get("STEWARDSHIP_POLICIES_DIR", "")
+        checkpoints = environ.get("STEWARDSHIP_CHECKPOINT_FILE", "")
         return cls(
             environment=_environment(environ.get("STEWARDSHIP_ENV", Environment.PRODUCTION)),
             database_url=environ.get("STEWARDSHIP_DATABASE_URL") or DEFAULT_DATABASE_URL,
             secret_key=environ.get("STEWARDSHIP_SECRET_KEY", ""),
             audit_key=environ.get("STEWARDSHIP_AUDIT_KEY", ""),
+            audit_retired=_retired_keys(environ.get("STEWARDSHIP_AUDIT_RETIRED_KEYS", "")),
+            checkpoint_file=Path(checkpoints) if checkpoints else None,
+            checkpoint_key=environ.get("STEWARDSHIP_CHECKPOINT_KEY", ""),
+            checkpoint_retired=tuple(environ.get("STEWARDSHIP_CHECKPOINT_RETIRED", "").split()),
             cds_allowed_origins=tuple(_origin(o) for o in origins.replace(",", " ").split()),
             cds_open=_flag(environ, "STEWARDSHIP_CDS_OPEN"),
             demo_organisation=environ.get("STEWARDSHIP_DEMO_ORGANISATION") or cls.demo_organisation,
@@ -122,6 +147,12 @@ class Settings:
         _refuse_weak_key("STEWARDSHIP_AUDIT_KEY", self.audit_key)
         if self.secret_key == self.audit_key:
             raise Misconfigured("STEWARDSHIP_AUDIT_KEY must not be the same as STEWARDSHIP_SECRET_KEY")
+        if self.checkpoint_file is None or not self.checkpoint_key:
+            raise Misconfigured(
+                "STEWARDSHIP_CHECKPOINT_FILE and STEWARDSHIP_CHECKPOINT_KEY are not both set: the end of the "
+                "audit trail could be cut off unseen; name a file that the database's owner cannot write, and "
+                + _MAKE_ONE
+            )
         if self.smtp_url and not self.mail_from:
             raise Misconfigured("STEWARDSHIP_SMTP_URL is set; name the sender in STEWARDSHIP_MAIL_FROM too")
         if self.debug:
@@ -138,6 +169,13 @@ def _environment(word: str) -> Environment:
     except ValueError:
         known = ", ".join(Environment)
         raise Misconfigured(f"STEWARDSHIP_ENV must be one of {known}") from None
+
+
+def _retired_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(text.split())
+    if not all(_KEY.fullmatch(key) for key in keys):
+        raise Misconfigured("STEWARDSHIP_AUDIT_RETIRED_KEYS takes k1:KEY k2:KEY, each with its name")
+    return keys
 
 
 def _flag(environ: Mapping[str, str], name: str) -> bool:

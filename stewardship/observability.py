@@ -29,6 +29,7 @@ ALLOWED = frozenset(
         "at", "level", "event", "logger", "request_id", "method", "route", "status", "milliseconds",
         "user", "organisation", "role", "code", "fault", "frames", "version", "environment", "database",
         "policies", "products", "workers", "address", "channel", "findings", "disposition",
+        "job", "done", "late", "late_seconds", "seconds",
     }
 )  # fmt: skip
 
@@ -120,11 +121,15 @@ def whereabouts() -> dict[str, str]:
 
 def report_fault(cause: BaseException) -> None:
     """Log a fault of ours: its type and where it came from. Its text is left out, for it may quote input."""
-    frames = [
+    log.error("fault", fault=type(cause).__qualname__, frames=frames_of(cause), **whereabouts())
+
+
+def frames_of(cause: BaseException) -> list[str]:
+    """Where a fault came from, for a log line: places in the program, no values."""
+    return [
         f"{_place(frame.filename)}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(cause.__traceback__)[-12:]
     ]
-    log.error("fault", fault=type(cause).__qualname__, frames=frames, **whereabouts())
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

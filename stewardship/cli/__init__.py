@@ -29,6 +29,7 @@ COMMANDS = {
     "policies": "stewardship.cli.policies:policies",
     "catalogue": "stewardship.cli.catalogue:catalogue",
     "serve": "stewardship.cli.serve:serve",
+    "scheduler": "stewardship.cli.scheduler:scheduler",
     "report": "stewardship.cli.report:report",
     "db": "stewardship.cli.db:db",
     "tokens": "stewardship.cli.tokens:tokens",

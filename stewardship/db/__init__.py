@@ -23,6 +23,7 @@ from stewardship.db import function_tables as function_tables
 from stewardship.db import identity_tables as identity_tables
 from stewardship.db import import_tables as import_tables
 from stewardship.db import job_tables as job_tables
+from stewardship.db import match_tables as match_tables
 from stewardship.db import outreach_tables as outreach_tables
 from stewardship.db.engine import AuditKeys, Sessions, connect, transaction
 

@@ -12,11 +12,12 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from stewardship.domain.errors import Unavailable
 
@@ -26,7 +27,13 @@ _OWN_LOCK = threading.Lock()
 
 _TAKE = text("SELECT pg_try_advisory_lock(:lock)")
 _GIVE_BACK = text("SELECT pg_advisory_unlock(:lock)")
+_IS_MINE = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+    "AND pid = pg_backend_pid() AND ((classid::bigint << 32) | objid::bigint) = :lock)"
+)
 
+#: Whether a claim that was taken is still held; ``None`` where it was not to be had.
+Held = Callable[[], bool] | None
 
 #: How often, and how long apart in seconds, to try: somebody may just be looking whether it is held.
 _TRIES, _APART = 5, 0.02
@@ -35,6 +42,16 @@ _TRIES, _APART = 5, 0.02
 @contextmanager
 def claim(engine: Engine, name: str) -> Iterator[bool]:
     """Hold the claim of that name for the block, if nobody else does; whether it is held."""
+    with hold(engine, name) as held:
+        yield held is not None
+
+
+@contextmanager
+def hold(engine: Engine, name: str) -> Iterator[Held]:
+    """As ``claim``, for what is held for long: a question to ask again and again, whether it still is.
+
+    A server that was restarted, or a file that was taken away, ends a claim while its holder lives.
+    """
     for left in reversed(range(_TRIES)):
         with _claim(engine, name) as held:
             if held or not left:
@@ -44,7 +61,7 @@ def claim(engine: Engine, name: str) -> Iterator[bool]:
 
 
 @contextmanager
-def _claim(engine: Engine, name: str) -> Iterator[bool]:
+def _claim(engine: Engine, name: str) -> Iterator[Held]:
     if engine.dialect.name == "postgresql":
         holding = _on_server(engine, name)
     elif file := _database_file(engine):
@@ -61,26 +78,42 @@ def is_held(engine: Engine, name: str) -> bool:
     if file and not Path(f"{file}-claim-{_short(name)}").exists():
         return False
     with _claim(engine, name) as free:
-        return not free
+        return free is None
 
 
 @contextmanager
-def _on_server(engine: Engine, name: str) -> Iterator[bool]:
+def _on_server(engine: Engine, name: str) -> Iterator[Held]:
     lock = {"lock": int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)}
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         held = bool(connection.execute(_TAKE, lock).scalar_one())
+
+        def still() -> bool:
+            try:
+                return bool(connection.execute(_IS_MINE, lock).scalar_one())
+            except SQLAlchemyError:
+                return False
+
         try:
-            yield held
+            yield still if held else None
         finally:
             if held and not connection.invalidated:
-                connection.execute(_GIVE_BACK, lock)
+                # One that is gone with its connection has been given back already.
+                with suppress(DBAPIError):
+                    connection.execute(_GIVE_BACK, lock)
 
 
 @contextmanager
-def _on_file(path: Path) -> Iterator[bool]:
+def _on_file(path: Path) -> Iterator[Held]:
     opened = _locked(path)
+
+    def still() -> bool:
+        try:
+            return opened is not None and os.fstat(opened).st_ino == path.stat().st_ino
+        except OSError:
+            return False
+
     try:
-        yield opened is not None
+        yield None if opened is None else still
     finally:
         if opened is not None:
             # Removed while it is still locked: whoever opened it meanwhile sees that it is no longer there.
@@ -109,13 +142,13 @@ def _locked(path: Path) -> int | None:
 
 
 @contextmanager
-def _in_memory(engine: Engine, name: str) -> Iterator[bool]:
+def _in_memory(engine: Engine, name: str) -> Iterator[Held]:
     key = (id(engine), name)
     with _OWN_LOCK:
         held = key not in _OWN
         _OWN.add(key)
     try:
-        yield held
+        yield (lambda: True) if held else None
     finally:
         if held:
             with _OWN_LOCK:

@@ -91,6 +91,16 @@ def read_lock(path: Path) -> dict[str, str]:
     return lock
 
 
+def unlike_lock(folder: Path) -> list[str]:
+    """The names of published files that are gone, or are not what was published."""
+    unlike = []
+    for name, digest in sorted(read_lock(folder / LOCK).items()):
+        path = folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            unlike.append(name)
+    return unlike
+
+
 def read_policy(path: Path, references: References, lock: Mapping[str, str]) -> Policy:
     """One file; what is wrong with it is said with its name and place."""
     content = path.read_bytes()

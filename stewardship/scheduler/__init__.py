@@ -1,0 +1,40 @@
+"""What is done when nobody asks: reviews opened and missed, people reminded, the record checked.
+
+``JOBS`` is the table; a periodic job is a line in it. How often it is looked after is a cadence
+(``domain.cadence``), what it does a function in ``work`` that asks the database what is due. ``running`` does
+one job once, ``process`` is the dedicated process. Everybody may start one: of several, one leads.
+
+=================  ================================================================================
+``open-due``       reviews whose time has come are opened, those whose day is over are missed
+``escalate``       what was missed is noted once, and told to those who watch over it
+``remind``         a digest for each clinician, once a day
+``self-check``     whether the record, the policies, the schema, feeds, jobs and mail are in order
+``send``           what waits in the outbox is sent
+=================  ================================================================================
+"""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+
+from stewardship.domain.cadence import Daily, Every
+from stewardship.scheduler import self_check, work
+from stewardship.scheduler.running import Job, Turn
+from stewardship.services.job_runs import Done
+
+
+def _self_check(turn: Turn) -> Done:
+    return self_check.run(turn, CADENCES)
+
+
+#: In the order in which ``--once`` does them: what one writes, the next may read.
+JOBS = (
+    Job("open-due", Every(timedelta(minutes=5)), work.open_due),
+    Job("escalate", Every(timedelta(minutes=15)), work.escalate),
+    Job("remind", Daily(time(6, 30)), work.remind),
+    Job("self-check", Daily(time(4)), _self_check),
+    Job("send", Every(timedelta(minutes=1)), work.send),
+)
+
+#: For whoever asks how the jobs are.
+CADENCES = tuple((job.name, job.cadence) for job in JOBS)
