@@ -118,7 +118,8 @@ def bring_up(
     now: datetime,
 ) -> Changes:
     """``reconcile`` for several patients; the caller records it."""
-    named = {flag.kind for looked in seen.values() for flag in (*looked.flags, *looked.untold)}
+    named = {flag.kind for looked in seen.values() for flag in looked.flags}
+    named |= {doubt.kind for looked in seen.values() for doubt in looked.untold}
     unknown = sorted({*kinds, *named} - set(work.kinds))
     if unknown or not named <= set(kinds):
         raise InvalidInput(f"declare the kinds of flag that are looked for: {unknown or sorted(named)}")
