@@ -51,6 +51,11 @@ class Permission(StrEnum):
     READ_PHARMACIES = "pharmacies:read"
     READ_CARE = "care:read"
     RECORD_CARE = "care:record"
+    READ_FLAGS = "flags:read"
+    WORK_FLAGS = "flags:work"
+    READ_MESSAGES = "messages:read"
+    ISSUE_LINKS = "questionnaire-links:issue"
+    READ_JOBS = "jobs:read"
     CALL_HOOKS = "cds-hooks"
     #: Every known caller may ask who it is taken for.
     KNOW_ONESELF = "self:read"
@@ -67,10 +72,12 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.READ_DECISIONS,
             Permission.OVERRIDE_FINDINGS,
             Permission.SNOOZE_FINDINGS,
+            Permission.READ_MESSAGES,
             Permission.READ_SNOOZES,
             Permission.END_SNOOZES,
             Permission.REQUEST_EXCEPTIONS,
             Permission.COUNTERSIGN_EXCEPTIONS,
+            Permission.ISSUE_LINKS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,
@@ -78,6 +85,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.PHARMACIST: frozenset(
         {
+            Permission.READ_FLAGS,
+            Permission.WORK_FLAGS,
             Permission.SCREEN_ORDERS,
             Permission.READ_CARE,
             Permission.READ_PATIENTS,
@@ -86,6 +95,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.IMPORT_FILES,
             Permission.READ_IMPORTS,
             Permission.READ_PHARMACIES,
+            Permission.ISSUE_LINKS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,
@@ -93,12 +103,14 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.COMPLIANCE: frozenset(
         {
+            Permission.READ_FLAGS,
             Permission.READ_DECISIONS,
             Permission.READ_SNOOZES,
             Permission.END_SNOOZES,
             Permission.COUNTERSIGN_EXCEPTIONS,
             Permission.READ_IMPORTS,
             Permission.READ_PHARMACIES,
+            Permission.READ_JOBS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,
@@ -117,7 +129,9 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.KNOW_ONESELF,
         }
     ),
-    Role.ADMIN: frozenset({Permission.READ_POLICIES, Permission.READ_DRUGS, Permission.KNOW_ONESELF}),
+    Role.ADMIN: frozenset(
+        {Permission.READ_JOBS, Permission.READ_POLICIES, Permission.READ_DRUGS, Permission.KNOW_ONESELF}
+    ),
 }
 
 
