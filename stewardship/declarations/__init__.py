@@ -17,9 +17,11 @@ from stewardship.declarations.identity import read_identity_terms
 from stewardship.declarations.instruments import read_instruments
 from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, read_tolerances
 from stewardship.declarations.places import POLICIES, REFERENCE
+from stewardship.declarations.plans import read_boards, read_plan_terms
 from stewardship.declarations.policies import References, read_policies
 from stewardship.declarations.reassessment import read_calendar, read_clock, working_days
 from stewardship.declarations.suggestions import read_suggestions
+from stewardship.declarations.taper import read_taper_terms
 from stewardship.declarations.triggers import read_triggers
 from stewardship.domain.alternatives import Alternatives
 from stewardship.domain.codes import CodeSets
@@ -32,9 +34,12 @@ from stewardship.domain.identity import IdentityTerms
 from stewardship.domain.instruments import Instrument
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.orders import PhaseBounds
+from stewardship.domain.pain_plan import PlanTerms
 from stewardship.domain.policy import Policy, in_force
+from stewardship.domain.prescribers import BoardTerms
 from stewardship.domain.reassessment import ClockTerms
 from stewardship.domain.suggestions import Offer
+from stewardship.domain.taper_schedule import TaperTerms
 from stewardship.domain.triggers import Triggers
 from stewardship.domain.units import Units
 from stewardship.domain.workdays import Calendar, WorkingDays
@@ -69,6 +74,10 @@ class Library:
     goals: GoalTerms
     #: When a patient is looked at again.
     clock: ClockTerms
+    #: What plans for pain hold to, how a taper is made, and who is qualified for what.
+    plans: PlanTerms
+    tapers: TaperTerms
+    boards: BoardTerms
     #: The working days of an organisation that has no calendar of its own.
     calendar: Calendar
     #: What the flags look for, how pressing they are, and how work on them goes.
@@ -132,6 +141,9 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         snooze_days=read_snooze_days(reference),
         feeds=read_feed_terms(reference),
         alternatives=alternatives,
+        plans=read_plan_terms(reference, alternatives),
+        tapers=read_taper_terms(reference),
+        boards=read_boards(reference),
         phase_bounds=phase_bounds,
         triggers=read_triggers(reference, alternatives),
         suggestions=read_suggestions(reference),

@@ -136,6 +136,7 @@ def _provenance(reference: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """File name and what is said of it. An empty mapping is a file of which nothing is said."""
     for name in (
         *("exemptions.toml", "expectations.toml", "suggestions.toml", "drugs/classification.toml"),
+        *("plans.toml", "taper.toml", "boards.toml"),
         *(EVIDENCE, CONDITIONS, TREATMENTS, CONTRAINDICATIONS),
     ):
         yield name, checked(reference / name, _Loose()).get("provenance", {})
