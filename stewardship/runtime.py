@@ -14,11 +14,12 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from stewardship.config import Misconfigured, Settings
-from stewardship.db import AuditKeys, Sessions, connect, migrate, transaction
+from stewardship.db import Sessions, migrate, transaction
 from stewardship.declarations import Library, load
 from stewardship.domain.errors import DeclarationError, Unavailable
 from stewardship.domain.people import Principal
 from stewardship.services.catalogue import SiteCatalogues, organisations_with_products
+from stewardship.witness import open_database
 
 _NAME = "stewardship"
 
@@ -119,9 +120,8 @@ def prepare(
 
 
 def _connect(settings: Settings) -> Sessions:
-    key = settings.audit_key.encode()
     try:
-        return connect(settings.database_url, audit_keys=AuditKeys.single(key) if key else None)
+        return open_database(settings)
     except Unavailable as unreadable:
         raise Misconfigured(unreadable.message) from None
 

@@ -68,13 +68,22 @@ def test_it_does_not_start_when_no_policy_is_in_force(library: Library, sessions
         create_app(SETTINGS, library=replace(library, policies=()), sessions=sessions)
 
 
+PRODUCTION = {
+    "environment": Environment.PRODUCTION,
+    "secret_key": STRONG,
+    "audit_key": ALSO_STRONG,
+    "checkpoint_file": Path("checkpoints.txt"),
+    "checkpoint_key": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA",
+}
+
+
 @pytest.mark.parametrize(
     "change", [{"secret_key": "dev"}, {"audit_key": ""}, {"debug": True}, {"cds_open": True}]
 )
 def test_it_does_not_start_unsafely_in_production(
     library: Library, sessions: Sessions, change: dict[str, object]
 ) -> None:
-    safe = replace(SETTINGS, environment=Environment.PRODUCTION, secret_key=STRONG, audit_key=ALSO_STRONG)
+    safe = replace(SETTINGS, **PRODUCTION)
     create_app(safe, library=library, sessions=sessions)
     with pytest.raises(Misconfigured):
         create_app(replace(safe, **change), library=library, sessions=sessions)  # type: ignore[arg-type]
@@ -124,7 +133,7 @@ def test_every_answer_is_guarded(app: Flask, path: str) -> None:
 
 
 def test_production_insists_on_encryption(library: Library, sessions: Sessions) -> None:
-    safe = replace(SETTINGS, environment=Environment.PRODUCTION, secret_key=STRONG, audit_key=ALSO_STRONG)
+    safe = replace(SETTINGS, **PRODUCTION)
     client = create_app(safe, library=library, sessions=sessions).test_client()
     assert "max-age" in client.get("/healthz").headers["Strict-Transport-Security"]
 

@@ -175,13 +175,14 @@ def _settings() -> Settings:
 
 
 def _sessions() -> Sessions:
-    from stewardship.db import AuditKeys, connect, migrate
+    from stewardship.db import migrate
     from stewardship.domain.errors import Unavailable
+    from stewardship.witness import open_database
 
     settings = _settings()
     if not settings.audit_key:
         raise Unavailable("nothing can be loaded: STEWARDSHIP_AUDIT_KEY is not set", code="audit-key-missing")
-    sessions = connect(settings.database_url, audit_keys=AuditKeys.single(settings.audit_key.encode()))
+    sessions = open_database(settings)
     migrate.require_current(sessions.kw["bind"])
     return sessions
 

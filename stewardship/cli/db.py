@@ -60,32 +60,6 @@ def current() -> None:
         raise SystemExit(1)
 
 
-@db.command()
-@click.argument("organisation")
-def verify(organisation: str) -> None:
-    """Check ORGANISATION's audit chain, and the decisions that it bears witness to.
-
-    Exit code 0: whole; 1: altered, with the first bad entry; 3: it could not be checked.
-    """
-    from stewardship.db import AuditKeys, connect, migrate, transaction
-    from stewardship.domain.errors import Unavailable
-    from stewardship.services import verification
-
-    settings = _settings()
-    if not settings.audit_key:
-        raise Unavailable("the chain cannot be checked: STEWARDSHIP_AUDIT_KEY is not set")
-    sessions = connect(settings.database_url, audit_keys=AuditKeys.single(settings.audit_key.encode()))
-    migrate.require_current(sessions.kw["bind"])
-    with transaction(sessions, write=False) as session:
-        found = verification.verify(session, organisation_id=organisation)
-    if found.fault is None:
-        click.echo(f"{found.entries} entries, all as written; the last is {found.head[:16]}")
-        return
-    place = "" if found.fault.seq is None else f"first bad seq {found.fault.seq}: "
-    click.echo(click.style(f"{place}{found.fault.what} [{found.fault.kind}]", fg="red", bold=True))
-    raise SystemExit(1)
-
-
 def _settings() -> Settings:
     import os
 

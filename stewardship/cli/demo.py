@@ -13,7 +13,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stewardship.config import Settings
     from stewardship.db import Sessions
     from stewardship.declarations import Library
     from stewardship.demo.house import House
@@ -52,6 +51,7 @@ def demo(folder: Path, port: int, no_serve: bool, every: bool) -> None:
     from stewardship.declarations import load
     from stewardship.demo.house import House
     from stewardship.demo.opening import open_clinic
+    from stewardship.witness import open_database
 
     if not no_serve:
         _refuse_taken(port)
@@ -59,7 +59,7 @@ def demo(folder: Path, port: int, no_serve: bool, every: bool) -> None:
     environment = _environment(house, port)
     settings = Settings.from_env(environment)
     library = load(policies_dir=settings.policies_dir)
-    sessions = _connect(settings)
+    sessions = open_database(settings)
     now = datetime.now(UTC)
     opened = open_clinic(house, sessions, library, now=now)
     _tell_clinic(opened)
@@ -100,16 +100,12 @@ def _environment(house: House, port: int) -> dict[str, str]:
         "STEWARDSHIP_DATABASE_URL": house.database_url,
         "STEWARDSHIP_SECRET_KEY": keys["secret_key"],
         "STEWARDSHIP_AUDIT_KEY": keys["audit_key"],
+        "STEWARDSHIP_CHECKPOINT_FILE": str(house.checkpoints),
+        "STEWARDSHIP_CHECKPOINT_KEY": keys["checkpoint_key"],
         "STEWARDSHIP_CDS_ALLOWED_ORIGINS": _SANDBOX,
         "STEWARDSHIP_PUBLIC_URL": f"http://{_HOST}:{port}",
     }
     return own | {name: value for name, value in os.environ.items() if value}
-
-
-def _connect(settings: Settings) -> Sessions:
-    from stewardship.db import AuditKeys, connect
-
-    return connect(settings.database_url, audit_keys=AuditKeys.single(settings.audit_key.encode()))
 
 
 def _tell_clinic(opened: Opened) -> None:

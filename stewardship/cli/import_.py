@@ -87,18 +87,17 @@ class _Place:
         import os
 
         from stewardship.config import Settings
-        from stewardship.db import AuditKeys, connect, migrate, transaction
+        from stewardship.db import migrate, transaction
         from stewardship.declarations import load
         from stewardship.domain.errors import InvalidInput, Unavailable
         from stewardship.domain.people import Principal, Role
         from stewardship.services import organisations
+        from stewardship.witness import open_database
 
         settings = Settings.from_env(os.environ)
         if not settings.audit_key:
             raise Unavailable("STEWARDSHIP_AUDIT_KEY is not set, and nothing is done that cannot be recorded")
-        self.sessions = connect(
-            settings.database_url, audit_keys=AuditKeys.single(settings.audit_key.encode())
-        )
+        self.sessions = open_database(settings)
         migrate.require_current(self.sessions.kw["bind"])
         with transaction(self.sessions, write=False) as session:
             known = organisations.listed(session)

@@ -35,7 +35,7 @@ def list_(organisation: str) -> None:
     from stewardship.services import pharmacies as service
 
     now = datetime.now(UTC)
-    sessions, by = _place(organisation)
+    sessions, by = place(organisation)
     with transaction(sessions, write=False) as session:
         found = service.listed(session, by=by, now=now)
     for row in found:
@@ -80,22 +80,24 @@ def _change(organisation: str, change: Callable[[Session, Principal, datetime], 
 
     from stewardship.db import transaction
 
-    sessions, by = _place(organisation)
+    sessions, by = place(organisation)
     with transaction(sessions) as session:
         change(session, by, datetime.now(UTC))
 
 
-def _place(organisation: str) -> tuple[Sessions, Principal]:
+def place(organisation: str) -> tuple[Sessions, Principal]:
+    """The database that the environment names, and its operator, as somebody of that organisation."""
     import os
 
     from stewardship.config import Settings
-    from stewardship.db import AuditKeys, connect, migrate
+    from stewardship.db import migrate
     from stewardship.domain.errors import Unavailable
     from stewardship.domain.people import Principal, Role
+    from stewardship.witness import open_database
 
     settings = Settings.from_env(os.environ)
     if not settings.audit_key:
         raise Unavailable("STEWARDSHIP_AUDIT_KEY is not set, and nothing is done that cannot be recorded")
-    sessions = connect(settings.database_url, audit_keys=AuditKeys.single(settings.audit_key.encode()))
+    sessions = open_database(settings)
     migrate.require_current(sessions.kw["bind"])
     return sessions, Principal("operator", organisation, Role.ADMIN)

@@ -26,16 +26,17 @@ def issue(role: str, organisation: str, user: str | None, days: int) -> None:
     from datetime import UTC, datetime, timedelta
 
     from stewardship.config import Settings
-    from stewardship.db import AuditKeys, connect, migrate, transaction
+    from stewardship.db import migrate, transaction
     from stewardship.domain.errors import Unavailable
     from stewardship.domain.people import Principal, Role
     from stewardship.services import organisations
     from stewardship.services import tokens as service
+    from stewardship.witness import open_database
 
     settings = Settings.from_env(os.environ)
     if not settings.audit_key:
         raise Unavailable("STEWARDSHIP_AUDIT_KEY is not set, and nothing is done that cannot be recorded")
-    sessions = connect(settings.database_url, audit_keys=AuditKeys.single(settings.audit_key.encode()))
+    sessions = open_database(settings)
     migrate.require_current(sessions.kw["bind"])
     by = Principal("operator", organisation, Role.ADMIN)
     now = datetime.now(UTC)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -41,6 +41,19 @@ class AuditKeys:
 
 Sessions = sessionmaker[Session]
 
+
+class Bears(Protocol):
+    """What bears witness outside the database to how far the audit trail has come."""
+
+    def ready(self) -> None:
+        """Raise ``Unavailable`` when it could not."""
+        ...
+
+    def bear(self, sessions: Sessions, organisations: Iterable[str]) -> None:
+        """Do so now, for what is committed."""
+        ...
+
+
 #: As on SQLite: a server that does not answer, or a lock that does not come free, is said and not waited for.
 _POSTGRESQL = {
     "options": f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s",
@@ -48,13 +61,21 @@ _POSTGRESQL = {
 }
 
 
-def connect(url: str | URL, *, audit_keys: AuditKeys | None = None, **options: Any) -> Sessions:
+def connect(
+    url: str | URL,
+    *,
+    audit_keys: AuditKeys | None = None,
+    witness: Bears | None = None,
+    **options: Any,
+) -> Sessions:
     """Sessions on the database of that address; ``options`` go to SQLAlchemy's engine.
 
     Without audit keys it can be read and migrated, and every change that has to be audited is refused.
+    Without a witness a tail of the audit trail can vanish unseen.
     """
     engine = make_engine(url, **options)
-    return sessionmaker(engine, expire_on_commit=False, info={"audit_keys": audit_keys})
+    info = {"audit_keys": audit_keys, "witness": witness}
+    return sessionmaker(engine, expire_on_commit=False, info=info)
 
 
 def make_engine(url: str | URL, **options: Any) -> Engine:
@@ -150,6 +171,10 @@ def transaction(sessions: Sessions | Engine, *, write: bool = True, late: bool =
             words = "the database cannot be used now; nothing was changed"
             raise Unavailable(words, code="database") from cause
         raise
+    # After the turn was given back: what is signed is what everybody can read.
+    due = session.info.pop("to_witness", None)
+    if due and session.info.get("witness") is not None and isinstance(sessions, sessionmaker):
+        session.info["witness"].bear(sessions, sorted(due))
 
 
 def begin_writing(session: Session) -> None:

@@ -19,7 +19,8 @@ TOKENS = "tokens.json"
 ROLES = ("prescriber", "pharmacist", "compliance", "ehr")
 
 _KEYS = "keys.json"
-_KEY_NAMES = ("secret_key", "audit_key")
+_KEY_NAMES = ("secret_key", "audit_key", "checkpoint_key")
+_CHECKPOINTS = "checkpoints.txt"
 _DATABASE = "stewardship.db"
 
 
@@ -49,12 +50,18 @@ class House:
         return self.folder / TOKENS
 
     def keys(self) -> Mapping[str, str]:
-        """The demonstration's own ``secret_key`` and ``audit_key``, never a default."""
+        """The demonstration's own ``secret_key``, ``audit_key`` and ``checkpoint_key``, never a default."""
         known = _read(self.folder / _KEYS, _KEY_NAMES)
         if known is None:
             known = {name: secrets.token_urlsafe(48) for name in _KEY_NAMES}
+            known["checkpoint_key"] = secrets.token_urlsafe(32)
             _write(self.folder / _KEYS, known)
         return known
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the audit trail's checkpoints are appended."""
+        return self.folder / _CHECKPOINTS
 
     def tokens(self, *, still_good: Callable[[str], bool], issue: Callable[[str], str]) -> Mapping[str, str]:
         """A token for each role: those of the file while the database knows them, otherwise new ones."""

@@ -3,18 +3,22 @@
 Each organisation has its own chain. An entry's MAC is HMAC-SHA256 over the MAC before it and the entry's
 canonical bytes, under a key that the database does not hold: an edit, a gap, a change of order or a
 forged row is found, and named by its number. Entries hold ids and codes, never names; free text is there
-as a keyed hash. What the chain alone cannot show is a tail that was cut off; that takes a witness outside.
+as a keyed hash. What the chain alone cannot show is a tail that was cut off; that takes a witness outside,
+who signs how far the chain had come: after every so many entries, and at once after some.
 """
 
 from __future__ import annotations
 
+import binascii
 import hmac
 import unicodedata
-from collections.abc import Mapping
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import Row, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from stewardship.db import AuditKeys, documents, tables
@@ -22,8 +26,30 @@ from stewardship.db.prepared import Prepared
 from stewardship.domain.errors import Unavailable
 from stewardship.domain.people import Principal
 
+#: Entries read from the database at a time.
+_PORTION = 1000
+
 #: What stands for "the MAC before" in an organisation's first entry.
 NOTHING_BEFORE = "0" * 64
+
+#: What is witnessed before it is answered: it must not vanish with a tail that is cut off.
+AT_ONCE = frozenset(
+    {
+        "finding.overridden",
+        "exception.requested",
+        "exception.countersigned",
+        "policy.published",
+        "key.rotated",
+        "export.made",
+        "hold.placed",
+        "hold.lifted",
+        "retention.purged",
+    }
+)
+#: The same for all actions that begin so: accounts, roles, tokens.
+AT_ONCE_ABOUT = ("user.", "account.", "token.")
+#: How many entries may stand unwitnessed otherwise, besides those of the last minute.
+WITNESSED_EVERY = 100
 
 _events: Any = tables.AuditEvent.__table__
 _INSERT = Prepared.insert(_events)
@@ -52,6 +78,10 @@ def record(
     cannot be audited is not done.
     """
     keys = audit_keys(session)
+    at_once = action in AT_ONCE or action.startswith(AT_ONCE_ABOUT)
+    witness = session.info.get("witness")
+    if at_once and witness is not None:
+        witness.ready()
     whose = {"organisation": by.organisation_id}
     if session.get_bind().dialect.name == "postgresql":
         _LOCK.run(session, [whose])
@@ -70,6 +100,56 @@ def record(
     }
     entry["mac"] = mac(keys.keys[keys.current], before, entry)
     _INSERT.run(session, [entry])
+    if at_once or seq % WITNESSED_EVERY == 0:
+        session.info.setdefault("to_witness", set()).add(by.organisation_id)
+
+
+@dataclass(frozen=True)
+class Trail:
+    """An organisation's entries, to be read in their order."""
+
+    session: Session
+    organisation_id: str
+
+    def entry(self, seq: int | None) -> Row[Any] | None:
+        """The entry of that number, or the last one."""
+        asked = select(_events).where(_events.c.organisation_id == self.organisation_id)
+        if seq is not None:
+            asked = asked.where(_events.c.seq == seq)
+        return self.session.connection().execute(asked.order_by(_events.c.seq.desc()).limit(1)).first()
+
+    def after(self, seq: int) -> Iterator[list[Row[Any]]]:
+        """The entries after that number, in portions by number: one long read would hold its place in a busy
+        database for minutes."""
+        while True:
+            asked = (
+                select(_events)
+                .where(_events.c.organisation_id == self.organisation_id, _events.c.seq > seq)
+                .order_by(_events.c.seq)
+                .limit(_PORTION)
+            )
+            rows = list(self.session.connection().execute(asked))
+            if rows:
+                yield rows
+            if len(rows) < _PORTION:
+                return
+            seq = rows[-1].seq
+
+
+def named(row: Row[Any]) -> dict[str, Any]:
+    """A row's values by the names of their columns."""
+    return {str(name): value for name, value in zip(row._fields, row, strict=True)}
+
+
+def seed(words: str) -> bytes:
+    """The 32 secret bytes that a setting writes as URL-safe base64; ``Unavailable`` for anything else."""
+    try:
+        made = urlsafe_b64decode(words + "=" * (-len(words) % 4))
+    except (ValueError, binascii.Error):
+        made = b""
+    if len(made) != 32:
+        raise Unavailable("the key that signs checkpoints is not 32 bytes in URL-safe base64")
+    return made
 
 
 def audit_keys(session: Session) -> AuditKeys:
@@ -114,4 +194,9 @@ def canonical(row: Mapping[str, Any]) -> bytes:
 
 def mac(key: bytes, before: str, entry: Mapping[str, Any]) -> str:
     """The MAC of an entry that follows the one whose MAC is ``before``."""
-    return hmac.new(key, before.encode() + b"\x00" + canonical(entry), "sha256").hexdigest()
+    return mac_of(key, before, canonical(entry))
+
+
+def mac_of(key: bytes, before: str, content: bytes) -> str:
+    """The same of an entry's canonical bytes."""
+    return hmac.new(key, before.encode() + b"\x00" + content, "sha256").hexdigest()

@@ -3,13 +3,14 @@
 First every entry is checked against the one before it: the first bad one is named. Then every decision
 with its findings and policy versions, override, exception, countersignature, snooze and report about a
 card is compared with the entry that was written together with it, and rows that no entry speaks of are
-named too. What this cannot show is a tail that was cut off whole, entries and rows alike.
+named too. What the database alone cannot show is a tail that was cut off whole, or a chain that somebody
+made anew with its key: for that every checkpoint that was signed is held against the entries under it.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,8 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import documents, tables
 from stewardship.services import audit, policy_versions
+from stewardship.services.growth import Grown, grow
+from stewardship.services.notes import Signed
 from stewardship.services.orders import content_digest
 
 _events: Any = tables.AuditEvent.__table__
@@ -33,14 +36,13 @@ _snoozes: Any = tables.Snooze.__table__
 _ends: Any = tables.SnoozeEnd.__table__
 _feedback: Any = tables.CardFeedback.__table__
 
-#: Entries read from the database at a time.
-_PORTION = 1000
-
 
 @dataclass(frozen=True)
 class Fault:
     """The first thing found to be wrong. ``seq`` is the entry's number; ``None`` for a row that no entry
-    speaks of. Kinds: ``gap``, ``edit``, ``key`` (its key is not known here), ``record``, ``extra``."""
+    speaks of. Kinds: ``gap``, ``edit``, ``order``, ``key`` (its key is not known here, or had been retired),
+    ``record``, ``extra``; and against checkpoints ``tail`` (entries are gone while rows that they spoke of
+    are there), ``rollback`` (everything after a moment is gone) and ``split`` (another history)."""
 
     seq: int | None
     kind: str
@@ -49,11 +51,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verified:
-    """How many entries were read, the MAC of the last good one, and the first fault if there is any."""
+    """How many entries were read, the MAC of the last good one, and the first fault if there is any.
+    ``witnessed`` is the size of the last checkpoint that fits, 0 for none."""
 
     entries: int
     head: str
     fault: Fault | None = None
+    witnessed: int = 0
 
 
 @dataclass
@@ -70,45 +74,110 @@ class _Witnessed:
     feedback: set[tuple[str, datetime]] = field(default_factory=set)
 
 
-def verify(session: Session, *, organisation_id: str) -> Verified:
-    """Check the organisation's chain from its first entry to its last, and the rows that it speaks of."""
-    keys = audit.audit_keys(session).keys
-    seq, head, witnessed = 0, audit.NOTHING_BEFORE, _Witnessed()
-    for row in _entries(session, organisation_id):
-        seq += 1
-        fault = _chain_fault(row, seq, head, keys) or _record_fault(session, row, witnessed)
-        if fault is not None:
-            return Verified(seq - 1, head, fault)
-        head = row.mac
-    return Verified(seq, head, _extra(session, organisation_id, witnessed))
+def verify(
+    session: Session, *, organisation_id: str, checkpoints: Sequence[Signed] = (), public: bool = False
+) -> Verified:
+    """Check the organisation's chain from its first entry to its last, the checkpoints that were signed over
+    it, and the rows that it speaks of. ``public`` is for outsiders who hold no secret key: the entries are
+    held against the checkpoints alone."""
+    keys = {} if public else audit.audit_keys(session).keys
+    trail = audit.Trail(session, organisation_id)
+    walk = _Walk(keys, _Against.of(organisation_id, checkpoints), public)
+    witnessed = _Witnessed()
+    for portion in trail.after(0):
+        for row in portion:
+            fault = walk.step(row) or (None if public else _record_fault(session, row, witnessed))
+            if fault is not None:
+                return Verified(walk.seq, walk.head, fault, walk.against.fitted)
+            walk.seq, walk.head = row.seq, row.mac
+    extra = None if public else _extra(session, organisation_id, witnessed)
+    cut = walk.against.cut(walk.seq, orphans=extra is not None)
+    return Verified(walk.seq, walk.head, cut or extra, walk.against.fitted)
 
 
-def _entries(session: Session, organisation_id: str) -> Iterator[Row[Any]]:
-    # In portions by number: one long read would hold its place in a busy database for minutes.
-    last = 0
-    while True:
-        asked = (
-            select(_events)
-            .where(_events.c.organisation_id == organisation_id, _events.c.seq > last)
-            .order_by(_events.c.seq)
-            .limit(_PORTION)
-        )
-        rows = session.connection().execute(asked).all()
-        yield from rows
-        if len(rows) < _PORTION:
-            return
-        last = rows[-1].seq
+@dataclass
+class _Against:
+    """The checkpoints that are still to come, by size, and the tree as far as it has grown."""
+
+    waiting: list[Signed]
+    tree: Grown = field(default_factory=Grown)
+    fitted: int = 0
+
+    @classmethod
+    def of(cls, organisation_id: str, checkpoints: Sequence[Signed]) -> _Against:
+        """Those of one organisation, the smallest first."""
+        mine = [s for s in checkpoints if s.checkpoint.organisation_id == organisation_id]
+        return cls(sorted(mine, key=lambda s: s.checkpoint.size, reverse=True))
+
+    def grow(self, seq: int, entry: bytes, mac: str) -> Fault | None:
+        """Take in an entry, and hold every checkpoint that ends with it against the tree."""
+        if not self.waiting:
+            return None
+        self.tree = grow(self.tree, (entry,))
+        while self.waiting and self.waiting[-1].checkpoint.size == seq:
+            signed = self.waiting.pop().checkpoint
+            if signed.tree.root != self.tree.root or signed.mac != mac:
+                words = f"the root at the checkpoint of {seq} entries differs: this is another history"
+                return Fault(self.fitted + 1, "split", f"{words}; it is good up to {self.fitted}")
+            self.fitted = seq
+        return None
+
+    def cut(self, entries: int, *, orphans: bool) -> Fault | None:
+        """Entries that were witnessed and are gone."""
+        if not self.waiting:
+            return None
+        largest = self.waiting[0].checkpoint.size
+        if orphans:
+            return Fault(entries + 1, "tail", f"size {entries} is below the checkpoint of {largest}: cut off")
+        words = f"rollback: the checkpoint remembers {largest} entries, found {entries}"
+        return Fault(entries + 1, "rollback", f"{words}; the tail was cut off, or an old copy put back")
 
 
-def _chain_fault(row: Row[Any], seq: int, before: str, keys: Mapping[str, bytes]) -> Fault | None:
-    if row.seq != seq:
-        return Fault(seq, "gap", f"entry {seq} is missing; the next one is {row.seq}")
-    if row.key_id not in keys:
-        return Fault(seq, "key", f"entry {seq} is under key {row.key_id}, which is not known here")
-    expected = audit.mac(keys[row.key_id], before, _named(row))
-    if not hmac.compare_digest(expected, row.mac):
-        return Fault(seq, "edit", f"entry {seq} is not what was written: its MAC does not fit")
-    return None
+@dataclass
+class _Walk:
+    """Where the walk along the chain is: the last good entry, and which keys have been retired."""
+
+    keys: Mapping[str, bytes]
+    against: _Against
+    public: bool
+    seq: int = 0
+    head: str = audit.NOTHING_BEFORE
+    current: str = ""
+    retired: dict[str, int] = field(default_factory=dict)
+
+    def step(self, row: Row[Any]) -> Fault | None:
+        """What is wrong with the next entry, as far as the chain itself shows."""
+        seq = self.seq + 1
+        if row.seq != seq:
+            return Fault(seq, "gap", f"entry {seq} is missing; the next one is {row.seq}")
+        entry = audit.named(row)
+        content = audit.canonical(entry)
+        if not self.public:
+            fault = self._mac_fault(row, seq, content) or self._key_fault(row, seq)
+            if fault is not None:
+                return fault
+        return self.against.grow(seq, content, row.mac)
+
+    def _mac_fault(self, row: Row[Any], seq: int, content: bytes) -> Fault | None:
+        if row.key_id not in self.keys:
+            return Fault(seq, "key", f"entry {seq} is under key {row.key_id}, which is not known here")
+        expected = audit.mac_of(self.keys[row.key_id], self.head, content)
+        if not hmac.compare_digest(expected, row.mac):
+            return Fault(seq, "edit", f"entry {seq} is not what was written: its MAC does not fit")
+        return None
+
+    def _key_fault(self, row: Row[Any], seq: int) -> Fault | None:
+        """Keys follow one another by entries that say so."""
+        if row.key_id in self.retired:
+            since = self.retired[row.key_id]
+            return Fault(seq, "key", f"entry {seq} is under key {row.key_id}, retired with entry {since}")
+        if self.current and row.key_id != self.current:
+            return Fault(seq, "key", f"entry {seq} is under key {row.key_id}, and none says that it follows")
+        self.current = row.key_id
+        if row.action == "key.rotated":
+            self.retired[row.key_id] = seq
+            self.current = str(documents.decode_shown(row.detail)["to"])
+        return None
 
 
 # --- what the entries bear witness to ------------------------------------------------------------
@@ -137,8 +206,8 @@ def _decided(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen:
         .where(_findings.c.organisation_id == entry.organisation_id, _findings.c.decision_id == entry.subject)
         .order_by(_findings.c.policy_id)
     )
-    found = [_named(finding) for finding in session.connection().execute(asked)]
-    if content_digest(_named(row), found) != detail["sha256"]:
+    found = [audit.named(finding) for finding in session.connection().execute(asked)]
+    if content_digest(audit.named(row), found) != detail["sha256"]:
         return f"decision {entry.subject} or its findings are not what was decided"
     for policy_id, version, sha256 in policy_versions.references(row.policies_document):
         if (policy_id, version, sha256) in seen.versions:
@@ -228,11 +297,6 @@ def _reported(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen
     if not (same and audit.fits(session, detail["comment"], row.comment)):
         return f"a report about card {card} is not what {entry.by_user} reported"
     return None
-
-
-def _named(row: Row[Any]) -> dict[str, Any]:
-    """A row's values by the names of their columns."""
-    return {str(name): value for name, value in zip(row._fields, row, strict=True)}
 
 
 def _same_author(row: Row[Any], entry: Row[Any]) -> bool:

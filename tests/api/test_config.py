@@ -13,7 +13,12 @@ from stewardship.config import Environment, Misconfigured, Settings
 
 STRONG = "mW2c0xq9zQbLr7VtUe4yKp1sHd8fGj3n"
 ALSO_STRONG = "Zk8vT1nR5uXo2bYw7qJc4eLh9mPf6gDs"
-PRODUCTION = {"STEWARDSHIP_SECRET_KEY": STRONG, "STEWARDSHIP_AUDIT_KEY": ALSO_STRONG}
+PRODUCTION = {
+    "STEWARDSHIP_SECRET_KEY": STRONG,
+    "STEWARDSHIP_AUDIT_KEY": ALSO_STRONG,
+    "STEWARDSHIP_CHECKPOINT_FILE": "checkpoints.txt",
+    "STEWARDSHIP_CHECKPOINT_KEY": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA",
+}
 
 
 def test_without_a_word_it_is_production() -> None:
@@ -34,6 +39,8 @@ def test_a_production_with_two_good_keys_may_start() -> None:
         ({"STEWARDSHIP_AUDIT_KEY": "a" * 64}, "STEWARDSHIP_AUDIT_KEY"),
         ({"STEWARDSHIP_AUDIT_KEY": "please-change-me-0123456789abcdefgh"}, "STEWARDSHIP_AUDIT_KEY"),
         ({"STEWARDSHIP_AUDIT_KEY": STRONG}, "STEWARDSHIP_AUDIT_KEY"),
+        ({"STEWARDSHIP_CHECKPOINT_FILE": ""}, "STEWARDSHIP_CHECKPOINT_FILE"),
+        ({"STEWARDSHIP_CHECKPOINT_KEY": ""}, "STEWARDSHIP_CHECKPOINT_KEY"),
         ({"STEWARDSHIP_DEBUG": "1"}, "STEWARDSHIP_DEBUG"),
         ({"STEWARDSHIP_CDS_OPEN": "yes"}, "STEWARDSHIP_CDS_OPEN"),
     ],

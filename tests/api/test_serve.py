@@ -67,7 +67,8 @@ def prepared(database: str) -> str:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Served]:
-    database = f"sqlite:///{tmp_path_factory.mktemp('served') / 'served.db'}"
+    folder = tmp_path_factory.mktemp("served")
+    database = f"sqlite:///{folder / 'served.db'}"
     token = prepared(database)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -77,6 +78,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Ser
         "STEWARDSHIP_DATABASE_URL": database,
         "STEWARDSHIP_SECRET_KEY": "mW2c0xq9zQbLr7VtUe4yKp1sHd8fGj3n",
         "STEWARDSHIP_AUDIT_KEY": AUDIT_KEY,
+        "STEWARDSHIP_CHECKPOINT_FILE": str(folder / "checkpoints.txt"),
+        "STEWARDSHIP_CHECKPOINT_KEY": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA",
     }
     command = "from stewardship.cli import main; main()"
     process = subprocess.Popen(

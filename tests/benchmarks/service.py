@@ -72,6 +72,8 @@ class Service:
 def serving(database: str, folder: Path) -> Iterator[Service]:
     """Start the service on a database without any table, and stop it afterwards."""
     keys = {name: secrets.token_urlsafe(48) for name in ("STEWARDSHIP_SECRET_KEY", "STEWARDSHIP_AUDIT_KEY")}
+    keys["STEWARDSHIP_CHECKPOINT_KEY"] = secrets.token_urlsafe(32)
+    keys["STEWARDSHIP_CHECKPOINT_FILE"] = str(folder / "checkpoints.txt")
     sessions = connect(database, audit_keys=AuditKeys.single(keys["STEWARDSHIP_AUDIT_KEY"].encode()))
     token = _prepare(sessions)
     port = _free_port()

@@ -50,24 +50,3 @@ def test_down_is_refused_while_there_are_rows(run, audited):
     assert refused.exit_code == 1
     assert "audit_events" in refused.output
     assert run("downgrade", "base", "--discard-data").exit_code == 0
-
-
-def test_a_whole_chain_is_said_to_be_whole(run, audited):
-    done = run("verify", "org-1")
-    assert (done.exit_code, done.output[:9]) == (0, "2 entries")
-
-
-def test_a_chain_under_another_key_is_not_believed(run, audited, monkeypatch):
-    monkeypatch.setenv("STEWARDSHIP_AUDIT_KEY", KEY[::-1])
-    done = run("verify", "org-1")
-    assert done.exit_code == 1
-    assert "first bad seq 1" in done.output
-
-
-def test_without_a_key_it_could_not_be_checked(run, audited, monkeypatch):
-    monkeypatch.delenv("STEWARDSHIP_AUDIT_KEY")
-    assert run("verify", "org-1").exit_code == 3
-
-
-def test_a_database_that_was_not_brought_up_is_refused(run):
-    assert run("verify", "org-1").exit_code == 3

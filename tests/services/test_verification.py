@@ -11,7 +11,15 @@ from sqlalchemy import text
 from stewardship.db import AuditKeys, connect, tables, transaction
 from stewardship.domain.errors import Unavailable
 from stewardship.domain.policy import Breach, Enforcement
-from stewardship.services import audit, decisions, feedback, orders, snoozes, verification
+from stewardship.services import (
+    audit,
+    decisions,
+    feedback,
+    key_rotation,
+    orders,
+    snoozes,
+    verification,
+)
 from tests.builders import NOW, TODAY, a_chart, an_order
 from tests.postgres import AUDIT_KEYS
 from tests.services.declared import (
@@ -120,6 +128,7 @@ def test_an_entry_made_without_the_key_is_found(busy, database_url):
         ("DELETE FROM orders", 2, "was submitted; that is gone"),
         ("UPDATE decisions SET disposition = 'clear'", 2, "not what was decided"),
         ("UPDATE decisions SET chart_document = '{}'", 2, "not what was decided"),
+        ("UPDATE decisions SET silent_document = '[0]'", 2, "not what was decided"),
         ("UPDATE policy_versions SET document = '{}' WHERE policy_id = 'hard'", 2, "is not what it was"),
         ("DELETE FROM policy_versions WHERE policy_id = 'soft'", 2, "is not what it was"),
         ("UPDATE overrides SET reason = 'other'", 3, "not what u-prescriber wrote"),
@@ -163,18 +172,45 @@ def test_a_clock_that_goes_back_does_not_disturb_the_chain(busy):
     assert verify(busy).fault is None
 
 
-def test_entries_under_an_older_key_still_hold_after_a_change_of_keys(busy, database_url):
+def rotated(busy, database_url):
+    """The same database under a newer key, as an operator changes keys."""
+    with transaction(busy) as session:
+        key_rotation.rotate(session, to="k2", now=NOW)
     keys = AuditKeys("k2", {**AUDIT_KEYS.keys, "k2": b"a newer key of 32 characters....."})
-    newer = connect(database_url, audit_keys=keys)
+    return connect(database_url, audit_keys=keys)
+
+
+def test_entries_under_an_older_key_still_hold_after_a_change_of_keys(busy, database_url):
+    newer = rotated(busy, database_url)
     with transaction(newer) as session:
         audit.record(session, "report.printed", subject="r-2", by=PHARMACIST, now=NOW)
         assert verification.verify(session, organisation_id=ORGANISATION).fault is None
     newer.kw["bind"].dispose()
-    assert verify(busy).fault.kind == "key"
+    assert (verify(busy).fault.seq, verify(busy).fault.kind) == (8, "key")
+
+
+def test_an_entry_under_a_retired_key_is_found(busy, database_url):
+    newer = rotated(busy, database_url)
+    with transaction(busy) as session:
+        audit.record(session, "report.printed", subject="r-2", by=PHARMACIST, now=NOW)
+    found = verify(newer).fault
+    newer.kw["bind"].dispose()
+    assert (found.seq, found.kind) == (8, "key")
+    assert "retired with entry 7" in found.what
+
+
+def test_a_key_that_nothing_announced_is_found(busy, database_url):
+    keys = AuditKeys("k2", {**AUDIT_KEYS.keys, "k2": b"a newer key of 32 characters....."})
+    newer = connect(database_url, audit_keys=keys)
+    with transaction(newer) as session:
+        audit.record(session, "report.printed", subject="r-2", by=PHARMACIST, now=NOW)
+    found = verify(newer).fault
+    newer.kw["bind"].dispose()
+    assert (found.seq, found.kind) == (7, "key")
 
 
 def test_more_than_one_portion_is_walked(busy, monkeypatch):
-    monkeypatch.setattr(verification, "_PORTION", 2)
+    monkeypatch.setattr(audit, "_PORTION", 2)
     assert verify(busy).entries == 6
 
 
