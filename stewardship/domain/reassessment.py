@@ -141,6 +141,43 @@ def next_due(
     return ClockAnswer(found[0] if found else None, tuple(found), tuple(sorted(therapy.missing)))
 
 
+def ask_again_on(chart: Chart, terms: ClockTerms) -> date | None:
+    """The first day after the chart's on which the clock may answer differently though nothing new is on
+    record: a supply begins or ends, a gap becomes too long, a day that is on record comes. Never too late;
+    it may be a day on which nothing changes. ``None``: time alone changes nothing."""
+    today = chart.today.toordinal()
+    days: set[int] = set()
+    for e in chart.exposures:
+        days.add(e.start.toordinal())
+        days.update(d.toordinal() + 1 for d in (e.last, e.ends) if d is not None)
+        days.add(e.refilled_until + 1)
+        if e.days is None:
+            days.add(e.start.toordinal() + terms.unknown_supply_days)
+        if e.stopped_on is not None:
+            # Without a day on which it was stopped it is taken until yesterday, whenever that is.
+            days.add(max(e.stopped_on.toordinal(), today + 1))
+    for part in _parts(chart, terms):
+        for first, last in spans(part):
+            days.update((first, last + 1, last + terms.max_gap_days + 2))
+    dated = [o.on for o in chart.observations] + [p.on for p in chart.procedures]
+    days.update(day.toordinal() for day in dated if day is not None)
+    return (
+        date.fromordinal(next_day) if (next_day := min((d for d in days if d > today), default=0)) else None
+    )
+
+
+def _parts(chart: Chart, terms: ClockTerms) -> Iterable[list[Exposure]]:
+    """The exposures whose runs the clock looks at: all opioids for pain, and those of each interval."""
+    taken = [e for e in chart.exposures if e.supply.kind is not SupplyKind.DRAFT and e.drug is not None]
+    opioids = [e for e in taken if e.drug and DrugClass.OPIOID_ANALGESIC in e.drug.classes]
+    yield opioids
+    for interval in terms.intervals:
+        if interval.classes or interval.ingredients:
+            yield [e for e in opioids if _is_of(interval, e)]
+        if interval.beside_classes:
+            yield [e for e in taken if _is_beside(interval, e)]
+
+
 class _Therapy:
     """The therapy of one chart as the intervals ask about it."""
 
@@ -246,10 +283,7 @@ class _Therapy:
         beside = self._run(
             e
             for e in self.chart.exposures
-            if e.drug is not None
-            and not interval.beside_classes.isdisjoint(e.drug.classes)
-            and DrugClass.OPIOID not in e.drug.classes
-            and e.supply.kind is not SupplyKind.DRAFT
+            if e.supply.kind is not SupplyKind.DRAFT and _is_beside(interval, e)
         )
         return min([*days, *([beside] if beside else [])], default=None)
 
@@ -310,6 +344,16 @@ def _is_of(interval: Interval, exposure: Exposure) -> bool:
         return True
     return not interval.classes.isdisjoint(drug.classes) or any(
         i.rxcui in interval.ingredients for i in drug.ingredients
+    )
+
+
+def _is_beside(interval: Interval, exposure: Exposure) -> bool:
+    """Whether it is a medicine beside opioids that makes the interval shorter."""
+    drug = exposure.drug
+    return (
+        drug is not None
+        and not interval.beside_classes.isdisjoint(drug.classes)
+        and DrugClass.OPIOID not in drug.classes
     )
 
 

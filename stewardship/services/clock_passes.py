@@ -1,0 +1,209 @@
+"""Asking the clock about a whole organisation: of each patient when something new is on record, or when a
+day has come on which time alone may change the answer.
+
+Most patients are passed over on most days. A pass goes through the patients in portions, each a transaction;
+one that was killed begins anew, and passes over those that it had asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, func, select, union_all
+from sqlalchemy.orm import Session
+
+from stewardship.db import documents, function_tables, tables
+from stewardship.db.charts import FACTS, KnownPatient
+from stewardship.db.patients import hold_patient, insert_once
+from stewardship.domain.chart import Patient
+from stewardship.domain.people import Principal
+from stewardship.domain.reassessment import ask_again_on
+from stewardship.services import reassessments
+from stewardship.services.reassessments import Clockwork
+
+_readings: Any = function_tables.ClockReading.__table__
+_reviews: Any = function_tables.Reassessment.__table__
+_measurements: Any = function_tables.Measurement.__table__
+_errors: Any = function_tables.MeasurementError.__table__
+_patients: Any = tables.Patient.__table__
+_orders: Any = tables.Order.__table__
+
+
+@dataclass(frozen=True)
+class Passed:
+    """How many patients of a portion were looked at, of how many the clock was asked, and of how many that
+    changed something. ``position`` is where the next portion begins; ``None`` at the end."""
+
+    patients: int
+    asked: int
+    changed: int
+    position: str | None
+
+
+@dataclass(frozen=True)
+class _OnRecord:
+    """How much is on record of a patient, and the moment of the newest of it."""
+
+    facts: int = 0
+    newest_at: datetime | None = None
+
+
+def ask_portion(
+    session: Session,
+    library: Clockwork,
+    organisation_id: str,
+    *,
+    today: date,
+    now: datetime,
+    by: Principal,
+    after: str = "",
+    limit: int = 100,
+) -> Passed:
+    """Ask the clock about the patients behind ``after``, up to ``limit`` of them, where it may answer
+    differently than it did. ``today`` is the organisation's day; ``by`` acts for the organisation."""
+    rows = _portion(session, organisation_id, after, limit)
+    if not rows:
+        return Passed(0, 0, 0, None)
+    first, last = rows[0].id, rows[-1].id
+    on_record = _on_record(session, organisation_id, first, last)
+    readings = _readings_of(session, organisation_id, first, last)
+    asked = changed = 0
+    for row in rows:
+        seen, reading = _of(row, on_record), readings.get(row.id)
+        if not _may_differ(seen, reading, today):
+            continue
+        hold_patient(session, row.id, organisation_id=organisation_id)
+        known = KnownPatient(
+            row.id, Patient(row.ehr_id, row.birth_date, row.sex, row.deceased), row.data_as_of
+        )
+        chart, answer = reassessments.ask(session, library, known, organisation_id=organisation_id, now=now)
+        changes = reassessments.keep(session, library, row.id, chart, answer, by=by, now=now)
+        asked += 1
+        changed += bool(changes)
+        _note(
+            session,
+            reading,
+            {
+                "organisation_id": organisation_id,
+                "patient_id": row.id,
+                "asked_at": now,
+                "ask_on": ask_again_on(chart, library.clock),
+                "facts": seen.facts,
+                "newest_at": seen.newest_at,
+                "missing": documents.encode(list(answer.missing)),
+            },
+        )
+    return Passed(len(rows), asked, changed, last)
+
+
+def untold(session: Session, organisation_id: str) -> dict[str, tuple[str, ...]]:
+    """What the clock could not tell when it was last asked, by the EHR's ids of the patients."""
+    asked = (
+        select(_patients.c.ehr_id, _readings.c.missing)
+        .join(
+            _readings,
+            and_(
+                _readings.c.organisation_id == _patients.c.organisation_id,
+                _readings.c.patient_id == _patients.c.id,
+            ),
+        )
+        .where(_patients.c.organisation_id == organisation_id, _readings.c.missing != "[]")
+    )
+    rows = session.connection().execute(asked)
+    return {row.ehr_id: documents.decode(row.missing, tuple[str, ...]) for row in rows}
+
+
+def _of(row: Row[Any], on_record: Mapping[str, _OnRecord]) -> _OnRecord:
+    """What is on record of one patient; that he has died is a fact too."""
+    seen = on_record.get(row.id, _OnRecord())
+    return _OnRecord(seen.facts + 1, seen.newest_at) if row.deceased else seen
+
+
+def _may_differ(seen: _OnRecord, reading: Row[Any] | None, today: date) -> bool:
+    if reading is None:
+        return seen.facts > 0
+    known = (reading.facts, reading.newest_at)
+    return known != (seen.facts, seen.newest_at) or (reading.ask_on is not None and reading.ask_on <= today)
+
+
+def _portion(session: Session, organisation_id: str, after: str, limit: int) -> list[Row[Any]]:
+    asked = (
+        select(_patients)
+        .where(_patients.c.organisation_id == organisation_id, _patients.c.id > after)
+        .order_by(_patients.c.id)
+        .limit(limit)
+    )
+    return list(session.connection().execute(asked))
+
+
+def _readings_of(session: Session, organisation_id: str, first: str, last: str) -> dict[str, Row[Any]]:
+    asked = select(_readings).where(
+        _readings.c.organisation_id == organisation_id, _readings.c.patient_id.between(first, last)
+    )
+    return {row.patient_id: row for row in session.connection().execute(asked)}
+
+
+def _on_record(session: Session, organisation_id: str, first: str, last: str) -> Mapping[str, _OnRecord]:
+    """What is on record of the patients between two, theirs included: all that the clock reads."""
+
+    def counted(patient: Any, at: Any, source: Any, *which: Any) -> Any:
+        organisation = patient.table.c.organisation_id
+        return (
+            select(patient.label("patient_id"), func.count().label("facts"), func.max(at).label("newest_at"))
+            .select_from(source)
+            .where(organisation == organisation_id, patient.between(first, last), *which)
+            .group_by(patient)
+        )
+
+    def whole(table: Any, at: str = "recorded_at", *which: Any) -> Any:
+        return counted(table.c.patient_id, table.c[at], table, *which)
+
+    def of_order(table: Any, at: str) -> Any:
+        same = and_(
+            table.c.organisation_id == _orders.c.organisation_id,
+            table.c.decision_id == _orders.c.decision_id,
+        )
+        return counted(_orders.c.patient_id, table.c[at], _orders.join(table, same))
+
+    mistakes = and_(
+        _errors.c.organisation_id == _measurements.c.organisation_id,
+        _errors.c.measurement_id == _measurements.c.id,
+    )
+    parts = [
+        whole(tables.Supply.__table__),
+        *(whole(tables.Base.metadata.tables[name]) for name in FACTS),
+        whole(_orders, "submitted_at"),
+        of_order(tables.Override.__table__, "at"),
+        of_order(tables.ExceptionRequest.__table__, "closed_at"),
+        whole(_measurements),
+        counted(_measurements.c.patient_id, _errors.c.at, _measurements.join(_errors, mistakes)),
+        # What the clock closes by itself follows from the rest.
+        whole(_reviews, "closed_at", _reviews.c.closed_by.is_not(None)),
+    ]
+    found: dict[str, list[Row[Any]]] = {}
+    for row in session.connection().execute(union_all(*parts)):
+        found.setdefault(row.patient_id, []).append(row)
+    return {patient: _together(rows) for patient, rows in found.items()}
+
+
+def _together(rows: Iterable[Row[Any]]) -> _OnRecord:
+    known = list(rows)
+    newest = max((row.newest_at for row in known if row.newest_at is not None), default=None)
+    return _OnRecord(sum(row.facts for row in known), newest)
+
+
+def _note(session: Session, reading: Row[Any] | None, row: dict[str, Any]) -> None:
+    if reading is None and insert_once(session, _readings, row):
+        return
+    changed = (
+        _readings.update()
+        .where(
+            _readings.c.organisation_id == row["organisation_id"],
+            _readings.c.patient_id == row["patient_id"],
+        )
+        .values({name: row[name] for name in row if name not in ("organisation_id", "patient_id")})
+    )
+    session.connection().execute(changed)
