@@ -127,7 +127,7 @@ def _answer_errors(app: Flask) -> None:
         if isinstance(error, Unauthenticated) and browsers.is_page() and not browsers.brings_token():
             return web.ask_to_sign_in()
         answer = problems.of_cause(error, request_id=request_id())
-        return web.error_page(HTTPStatus(answer.status_code), error) if browsers.is_page() else answer
+        return _as_page(answer, error) if browsers.is_page() else answer
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response | WSGIResponse:
@@ -153,3 +153,12 @@ def _answer_errors(app: Flask) -> None:
         if browsers.is_page():
             return web.error_page(HTTPStatus.INTERNAL_SERVER_ERROR)
         return problems.fault(request_id=request_id())
+
+
+def _as_page(problem: Response, error: StewardshipError) -> Response:
+    """The page that says what a problem document says."""
+    page = web.error_page(HTTPStatus(problem.status_code), error)
+    for name in ("WWW-Authenticate", "Retry-After"):
+        if name in problem.headers:
+            page.headers[name] = problem.headers[name]
+    return page

@@ -49,6 +49,8 @@ class Permission(StrEnum):
     IMPORT_FILES = "imports:create"
     READ_IMPORTS = "imports:read"
     READ_PHARMACIES = "pharmacies:read"
+    READ_MATCHES = "matches:read"
+    SETTLE_MATCHES = "matches:settle"
     READ_CARE = "care:read"
     RECORD_CARE = "care:record"
     READ_FLAGS = "flags:read"
@@ -95,6 +97,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.IMPORT_FILES,
             Permission.READ_IMPORTS,
             Permission.READ_PHARMACIES,
+            Permission.READ_MATCHES,
+            Permission.SETTLE_MATCHES,
             Permission.ISSUE_LINKS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
@@ -110,6 +114,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.COUNTERSIGN_EXCEPTIONS,
             Permission.READ_IMPORTS,
             Permission.READ_PHARMACIES,
+            Permission.READ_MATCHES,
             Permission.READ_JOBS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,

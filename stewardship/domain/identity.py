@@ -87,7 +87,8 @@ class Throttle:
         if failures <= self.free:
             return timedelta(0)
         # Doubling soon passes any bound; more than thirty doublings would pass that of timedelta too.
-        return min(self.longest, self.first * 2 ** min(failures - self.free - 1, 30))
+        doublings: int = 1 << min(failures - self.free - 1, 30)
+        return min(self.longest, self.first * doublings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,12 +108,23 @@ def succeed(
     return token, stage
 
 
-def fail(session: Session, attempt: Attempt, *, now: datetime, reason: str = "password") -> None:
+def fail(session: Session, attempt: Attempt, *, now: datetime) -> None:
     """Write down that somebody tried to be this person. A name that nobody has is in no record."""
     if attempt.principal is not None:
-        who = attempt.principal
-        detail = {"reason": reason if attempt.kept is not None else "no-password"}
-        audit.record(session, "session.refused", subject=who.user_id, by=who, now=now, detail=detail)
+        refused(session, attempt.principal, reason="password" if attempt.kept else "no-password", now=now)
+
+
+def refused(session: Session, who: Principal, *, reason: str, now: datetime) -> None:
+    """Write down that somebody who said to be this person was not let in."""
+    audit.record(session, "session.refused", subject=who.user_id, by=who, now=now, detail={"reason": reason})
+
+
+def kept_password(session: Session, *, by: Principal) -> str | None:
+    """What is kept of the caller's own password, for what he has to show it again."""
+    kept: str | None = (
+        session.connection().execute(select(_accounts.c.password_hash).where(*_is(by))).scalar_one_or_none()
+    )
+    return kept
 
 
 def first_stage(who: Principal, has_second: bool, must_change: bool, demanded: frozenset[Role]) -> Stage:

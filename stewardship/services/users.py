@@ -208,10 +208,12 @@ def set_password(
     return ended
 
 
-def revoke_sessions(session: Session, user_id: str, *, by: Principal, now: datetime) -> int:
-    """End everything that somebody is signed in to; how many sessions there were."""
-    known(session, user_id, by=by)
-    ended = browser_sessions.end_all(session, user_id, "revoked", by=by, now=now)
+def revoke_sessions(
+    session: Session, user_id: str, *, by: Principal, now: datetime, keep_session: str | None = None
+) -> int:
+    """End everything that somebody is signed in to but ``keep_session``; how many sessions that were."""
+    _user(session, user_id, by)
+    ended = browser_sessions.end_all(session, user_id, "revoked", by=by, now=now, but=keep_session)
     audit.record(
         session, "user.sessions-revoked", subject=user_id, by=by, now=now, detail={"sessions": ended}
     )
@@ -290,6 +292,12 @@ def _set_user(session: Session, user_id: str, by: Principal, **values: Any) -> N
     known(session, user_id, by=by)
     mine = _users.c.organisation_id == by.organisation_id, _users.c.id == user_id
     session.connection().execute(update(_users).where(*mine).values(**values))
+
+
+def _user(session: Session, user_id: str, by: Principal) -> None:
+    mine = _users.c.organisation_id == by.organisation_id, _users.c.id == user_id
+    if session.connection().execute(select(_users.c.id).where(*mine)).first() is None:
+        raise NotFound("there is no such user in this organisation")
 
 
 def _refuse_login(name: str) -> None:

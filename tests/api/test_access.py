@@ -17,9 +17,12 @@ from werkzeug.routing import Rule
 from stewardship.app import create_app
 from stewardship.auth import PERMISSIONS, Permission, permission_of, public, requires, undeclared
 from stewardship.config import Environment
-from stewardship.db import Sessions, transaction
+from stewardship.db import Sessions, charts, transaction
+from stewardship.db.patients import ensure_patient
 from stewardship.declarations import Library
+from stewardship.domain import flags
 from stewardship.domain.people import Principal, Role
+from stewardship.services import flags as flag_services
 from stewardship.services import tokens
 from tests.api.conftest import ELSEWHERE, HERE, SETTINGS, Caller, Clock, a_case, a_token, json, known
 from tests.builders import NOW
@@ -31,7 +34,9 @@ PUBLIC = {
     "front.home", "front.choose_theme", "front.healthz", "front.readyz", "assets.file",
     "api-docs.openapi_json", "api-docs.docs", "api-docs.docs_asset",
     "cds_hooks.discovery",
+    "questionnaire.form", "questionnaire.answer", "questionnaire.thanks",
     "sign_in.form", "sign_in.sign_in", "sign_in.sign_out", "sign_in.signed_out",
+    "sign_in_steps.ask_second_factor", "sign_in_steps.enrol", "sign_in_steps.choose_password",
 }  # fmt: skip
 
 
@@ -54,6 +59,10 @@ def bodies() -> dict[str, Any]:
         "exception": {"reason": "because"},
         "countersignatures": {"approve": True},
         "snooze": {"reason": "reviewed", "until": "2026-12-01"},
+        "notes": {"words": "a note"},
+        "messages": {"to": "somebody", "words": "a message"},
+        "resolve": {"code": "coordinated", "version": 1},
+        "reopen": {"reason": "a mistake", "version": 1},
     }
 
 
@@ -183,7 +192,29 @@ def test_the_caller_is_told_who_it_is(caller: Callable[..., Caller]) -> None:
 
 
 @pytest.fixture
-def ours(caller: Callable[..., Caller]) -> dict[str, str]:
+def flagged(sessions: Sessions, library: Library, issued: dict[tuple[str, Role], str]) -> dict[str, str]:
+    """A flag, and a message to a prescriber about it."""
+    by = Principal("setup", HERE, Role.PHARMACIST)
+    with transaction(sessions) as session:
+        prescriber = tokens.authenticate(session, issued[HERE, Role.PRESCRIBER], now=NOW)
+        assert prescriber is not None
+        known = charts.known_patient(session, organisation_id=HERE, patient_id="p-flagged")
+        patient = ensure_patient(session, known, known.patient, organisation_id=HERE, now=NOW)
+        problem = flags.Flag("early-refill", "s-1", NOW.date(), NOW.date(), ("s-1",), {})
+        kinds = ["early-refill"]
+        flag_services.reconcile(
+            session, library, patient, [problem], kinds=kinds, source="watch", by=by, now=NOW
+        )
+        asked = flag_services.Asked(patient=patient)
+        (flag,) = flag_services.listed(session, library, asked, by=by, now=NOW).flags
+        whole = flag_services.message(
+            session, library, flag.id, "A question.", to_user=prescriber.user_id, by=by, now=NOW
+        )
+    return {"flag_id": flag.id, "message_id": whole.messages[-1].id, "patient_id": patient}
+
+
+@pytest.fixture
+def ours(caller: Callable[..., Caller], flagged: dict[str, str]) -> dict[str, str]:
     """Ids of every kind of thing that an organisation can have."""
     prescriber = caller(Role.PRESCRIBER)
     decided = json(prescriber.post("/api/v1/orders", a_case(days=30, refills=2, quantity=120)))
@@ -194,6 +225,8 @@ def ours(caller: Callable[..., Caller]) -> dict[str, str]:
     (late,) = [f for f in decided["findings"] if f["policy"] == "pdmp-check"]
     rest = {"reason": late["override_reasons"][0]["code"], "until": "2026-12-01"}
     rests = json(prescriber.post(f"/api/v1/decisions/{decided['id']}/findings/pdmp-check/snooze", rest))
+    link = {"patient": decided["patient_id"], "instrument": "peg"}
+    linked = json(prescriber.post("/api/v1/questionnaire-links", link))
     sent = caller(Role.PHARMACIST).post("/api/v1/imports", b"TH*", content_type="application/octet-stream")
     return {
         "import_id": json(sent)["import"],
@@ -201,6 +234,8 @@ def ours(caller: Callable[..., Caller]) -> dict[str, str]:
         "policy_id": stopped["policy"],
         "exception_id": asked["id"],
         "snooze_id": rests["id"],
+        **flagged,
+        "link_id": linked["id"],
     }
 
 
