@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from stewardship.api import care, decisions, drugs, imports, orders, policies, snoozes, who
+from stewardship.api import care, decisions, drugs, flags, imports, orders, policies, snoozes, who
 from stewardship.api.openapi import make_api, pages
 
 PREFIX = "/api/v1"
@@ -17,6 +17,7 @@ ROOMS = (
     orders.room,
     care.room,
     decisions.room,
+    flags.room,
     snoozes.room,
     imports.room,
     policies.room,
