@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from stewardship.config import Settings
     from stewardship.services.notes import Signed, Verifier
+    from stewardship.services.replay import Replayed
     from stewardship.services.verification import Verified
     from stewardship.witness import Witness
 
@@ -125,6 +126,73 @@ def _tell(found: Verified) -> None:
     place = "" if found.fault.seq is None else f"first bad seq {found.fault.seq}: "
     click.echo(click.style(f"{place}{found.fault.what} [{found.fault.kind}]", fg="red", bold=True))
     click.echo(f"the last good checkpoint is of {found.witnessed} entries")
+
+
+@audit.command()
+@click.argument("organisation")
+@click.argument("decisions", nargs=-1, metavar="[DECISION]...")
+@click.option("--json", "as_json", is_flag=True)
+def replay(organisation: str, decisions: tuple[str, ...], as_json: bool) -> None:
+    """Decide ORGANISATION's stored decisions again (all, or those named) from their facts and policies.
+
+    \b
+    Exit codes:
+      0  every one came out the same
+      1  one came out otherwise: every value that differs is named
+      2  it could not be done
+    """
+    from stewardship.db import migrate, transaction
+    from stewardship.declarations import load
+    from stewardship.domain.errors import StewardshipError
+    from stewardship.domain.people import Principal, Role
+    from stewardship.services import replay as replaying
+    from stewardship.witness import open_database
+
+    by = Principal("operator", organisation, Role.COMPLIANCE)
+    other = 0
+    try:
+        settings = _settings()
+        library = load(policies_dir=settings.policies_dir)
+        sessions = open_database(settings)
+        migrate.require_current(sessions.kw["bind"])
+        with transaction(sessions, write=False) as session:
+            for decision in decisions or replaying.all_of(session, by=by):
+                found = replaying.replay(session, library, decision, by=by)
+                other += not found.same
+                _tell_replayed(found, as_json)
+    except StewardshipError as cause:
+        _cannot(cause.message)
+    if other:
+        raise SystemExit(TAMPERED)
+
+
+def _tell_replayed(found: Replayed, as_json: bool) -> None:
+    from stewardship.intake.strict_json import dumps
+
+    if as_json:
+        said = {
+            "decision": found.decision_id,
+            "same": found.same,
+            "compared": found.compared,
+            "missing": [list(version) for version in found.missing],
+            "changed": [list(version) for version in found.changed],
+            "differences": [
+                {"policy": d.policy, "field": d.field, "then": d.then, "now": d.now}
+                for d in found.differences
+            ],
+        }
+        click.echo(dumps(said).decode())
+        return
+    if found.same:
+        click.echo(f"{found.decision_id} of {found.as_of:%d %b %Y}: {found.compared} findings, all the same")
+        return
+    click.secho(f"{found.decision_id} of {found.as_of:%d %b %Y}: not the same", fg="red", bold=True)
+    for policy, version in found.missing:
+        click.echo(f"  {policy} version {version}: no file here holds it")
+    for policy, version in found.changed:
+        click.echo(f"  {policy} version {version}: its file is not what it was")
+    for one in found.differences:
+        click.echo(f"  {one.policy}: {one.field} was {one.then!r}, is {one.now!r}")
 
 
 @audit.command()

@@ -11,10 +11,12 @@ from click.testing import CliRunner
 from stewardship.cli import main
 from stewardship.config import Settings
 from stewardship.db import migrate, transaction
+from stewardship.declarations import load
 from stewardship.domain.people import Principal, Role
-from stewardship.services import audit, organisations
+from stewardship.services import audit, orders, organisations
 from stewardship.witness import open_database
-from tests.builders import NOW
+from tests.builders import NOW, a_chart, an_order
+from tests.services.declared import PRESCRIBER
 
 KEY = "an audit key that was drawn, 0123456789"
 SEED = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"
@@ -106,3 +108,16 @@ def test_a_change_of_keys(house, monkeypatch):
     assert run("verify", "org-1").exit_code == 0
     monkeypatch.delenv("STEWARDSHIP_AUDIT_RETIRED_KEYS")
     assert "not known here" in run("verify", "org-1").output
+
+
+def test_a_stored_decision_is_decided_again(house):
+    library = load()
+    with transaction(opened()) as session:
+        made = orders.submit(session, library, an_order(), a_chart(), by=PRESCRIBER, now=NOW).decision_id
+    done = run("replay", "org-1", made)
+    assert (done.exit_code, "all the same" in done.output) == (0, True)
+    assert json.loads(run("replay", "org-1", "--json").output)["same"] is True
+
+
+def test_a_decision_that_is_not_there_cannot_be_decided_again(house):
+    assert run("replay", "org-1", "nothing").exit_code == 2
