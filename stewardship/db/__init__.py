@@ -25,6 +25,7 @@ from stewardship.db import import_tables as import_tables
 from stewardship.db import job_tables as job_tables
 from stewardship.db import match_tables as match_tables
 from stewardship.db import outreach_tables as outreach_tables
+from stewardship.db import plan_tables as plan_tables
 from stewardship.db.engine import AuditKeys, Sessions, connect, transaction
 
 __all__ = ["AuditKeys", "Sessions", "connect", "transaction"]

@@ -58,8 +58,18 @@ INSERT_ONLY = (
     "flag_events",
     "flag_messages",
     "flag_answers",
+    "plan_acts",
+    "patient_preferences",
+    "coverage_facts",
     "pain_assessments",
     "alternative_offers",
+    "match_settlements",
+    "function_goals",
+    "function_goal_events",
+    "measurements",
+    "measurement_errors",
+    "reassessment_measurements",
+    "match_settlements",
 )
 
 Id = Annotated[str, mapped_column(Words(ID_LENGTH))]
@@ -317,8 +327,9 @@ class Decision(OfOrganisation, Base):
     """What was decided about an order, with everything needed to decide it again.
 
     ``order_document`` and ``chart_document`` are the facts as used; ``policies_document`` lists the
-    policies in force as [id, version, SHA-256], which name rows of ``policy_versions``. A decision about
-    a chart alone has no order.
+    policies in force as [id, version, SHA-256], which name rows of ``policy_versions``;
+    ``silent_document`` the findings that are no rows (see ``db.findings``). A decision about a chart alone
+    has no order.
     """
 
     __tablename__ = "decisions"
@@ -341,6 +352,7 @@ class Decision(OfOrganisation, Base):
     order_document: Mapped[str | None] = mapped_column(Document)
     chart_document: Mapped[Json]
     policies_document: Mapped[Json]
+    silent_document: Mapped[str | None] = mapped_column(Document)
 
 
 class Order(OfOrganisation, Base):
@@ -361,7 +373,7 @@ class Order(OfOrganisation, Base):
 
 
 class Finding(OfOrganisation, Base):
-    """What one policy said: the document is the finding, without what its policy version adds to it."""
+    """What one policy said aloud: the document is the finding, without what its policy version adds to it."""
 
     __tablename__ = "findings"
     __table_args__ = (

@@ -8,7 +8,16 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert
 
-from stewardship.db import Sessions, flag_tables, import_tables, tables, transaction
+from stewardship.db import (
+    Sessions,
+    flag_tables,
+    function_tables,
+    import_tables,
+    match_tables,
+    plan_tables,
+    tables,
+    transaction,
+)
 from tests.builders import NOW, TODAY
 
 
@@ -104,12 +113,66 @@ def peopled(database: Sessions) -> Sessions:
             | {"identity_id": "n-1", "seq": 1, "patient_id": "1", "rule": "new", "confidence": Decimal(1)}
             | {"reason": "", "at": NOW},
         ),
+        (
+            match_tables.MatchSettlement,
+            of
+            | by
+            | {"identity_id": "n-1", "seq": 1, "patient_id": "1", "act": "parted", "reason": "r", "at": NOW},
+        ),
         (import_tables.ReportSource, of | {"id": "s-1", "document": "{}"}),
         (
             import_tables.DispensingReport,
             of
             | {"import_id": "i-1", "seq": 1, "dispensing_id": "x", "version": "v", "reporting": "new"}
             | {"source_id": "s-1", "identity_id": "n-1", "line": 1, "document": "{}", "received_at": NOW},
+        ),
+        (function_tables.FunctionGoal, of | {"id": "g-1", "patient_id": "1", "set_at": NOW}),
+        (
+            function_tables.FunctionGoalEvent,
+            of
+            | by
+            | {"goal_id": "g-1", "seq": 1, "event": "set", "activity": "a", "baseline": "b", "target": "t"}
+            | {"due_on": TODAY, "reason": "", "on_day": TODAY, "at": NOW},
+        ),
+        (
+            function_tables.Measurement,
+            of
+            | by
+            | {"id": "me-1", "patient_id": "1", "instrument_id": "peg", "version": 1, "answers": "{}"}
+            | {"satisfies_review": True, "reported_by": "clinician", "taken_at": NOW, "taken_on": TODAY}
+            | {"recorded_at": NOW},
+        ),
+        (function_tables.MeasurementError, of | by | {"measurement_id": "me-1", "reason": "r", "at": NOW}),
+        (
+            function_tables.Reassessment,
+            of
+            | {"id": "r-1", "patient_id": "1", "interval": "long-term", "exact_on": TODAY, "due_on": TODAY}
+            | {"since": TODAY, "state": "planned", "clinician": "", "assigned": False, "planned_at": NOW}
+            | {"opened_late_days": 0, "excused": False, "reason": "", "note": ""},
+        ),
+        (
+            function_tables.ReassessmentMeasurement,
+            of | {"reassessment_id": "r-1", "measurement_id": "me-1"},
+        ),
+        (
+            plan_tables.Preference,
+            of
+            | by
+            | {"id": "w-1", "patient_id": "1", "about": "surgery", "stance": "declined", "said_on": TODAY}
+            | {"said_by": "patient", "note": "", "at": NOW},
+        ),
+        (
+            plan_tables.Coverage,
+            of
+            | by
+            | {"id": "v-1", "patient_id": "1", "discipline": "physical-therapy", "document": "{}", "at": NOW},
+        ),
+        (
+            plan_tables.Act,
+            of
+            | by
+            | {"kind": "plan", "subject_id": "l-1", "version": 1, "act": "start", "digest": "0" * 64}
+            | {"document": "{}", "at": NOW},
         ),
         (tables.User, of | {"id": "u-1", "role": "prescriber", "active": True, "created_at": NOW}),
         (
