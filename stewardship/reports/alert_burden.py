@@ -12,12 +12,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import documents, tables
+from stewardship.db import documents, findings, tables
 from stewardship.domain.drugs import DrugClass
 from stewardship.domain.orders import Order
 from stewardship.domain.policy import LOUDNESS, Enforcement, Finding, Outcome, Severity
@@ -122,7 +124,13 @@ def stored(
 ) -> Burden:
     """The burden of an organisation's decisions about opioid orders, from ``since`` on, before ``until``."""
     asked = (
-        select(_decisions.c.id, _decisions.c.channel, _decisions.c.order_document, _findings.c.document)
+        select(
+            _decisions.c.id,
+            _decisions.c.channel,
+            _decisions.c.order_document,
+            _decisions.c.silent_document,
+            _findings.c.document,
+        )
         .outerjoin(
             _findings,
             and_(
@@ -131,7 +139,7 @@ def stored(
             ),
         )
         .where(_decisions.c.organisation_id == organisation_id, _decisions.c.order_document.is_not(None))
-        .order_by(_decisions.c.id, _findings.c.policy_id)
+        .order_by(_decisions.c.id)
     )
     if since is not None:
         asked = asked.where(_decisions.c.as_of >= since)
@@ -141,23 +149,14 @@ def stored(
 
 
 def _told(rows: Iterable[Any]) -> Iterable[Told]:
-    now: Any = None
-    findings: list[Finding] = []
-    for row in rows:
-        if now is not None and row.id != now.id:
-            yield from _one(now, findings)
-            findings = []
-        now = row
-        if row.document is not None:
-            findings.append(_finding(documents.decode_shown(row.document)))
-    if now is not None:
-        yield from _one(now, findings)
-
-
-def _one(row: Any, findings: Iterable[Finding]) -> Iterable[Told]:
-    order = documents.decode(row.order_document, Order)
-    if is_counted(order):
-        yield Told(tuple(findings), row.channel, order.days)
+    for _, several in groupby(rows, key=attrgetter("id")):
+        of_decision = list(several)
+        decision = of_decision[0]
+        order = documents.decode(decision.order_document, Order)
+        if is_counted(order):
+            aloud = [row.document for row in of_decision if row.document is not None]
+            said = findings.all_of(decision.silent_document, aloud)
+            yield Told(tuple(_finding(one) for one in said), decision.channel, order.days)
 
 
 def _finding(said: Mapping[str, Any]) -> Finding:

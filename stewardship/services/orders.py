@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sqlalchemy import and_, bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import charts, documents, tables
+from stewardship.db import charts, documents, findings, tables
 from stewardship.db.columns import ID_LENGTH
 from stewardship.db.engine import begin_writing, new_id
 from stewardship.db.patients import ensure_patient, hold_patient
@@ -23,7 +23,7 @@ from stewardship.domain.chart import Chart
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.orders import Order
 from stewardship.domain.people import Principal
-from stewardship.domain.policy import Decision, Policy
+from stewardship.domain.policy import Decision, Enforcement, Policy
 from stewardship.domain.signing import Judged, judge
 from stewardship.services import answers, audit, policy_versions
 
@@ -187,7 +187,7 @@ def _keep(
     in_force = policy_versions.keep(session, policies, organisation_id=by.organisation_id)
     decisions: list[dict[str, Any]] = []
     kept: list[tuple[str, tuple[str, ...]]] = []
-    findings: list[dict[str, Any]] = []
+    aloud: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
     for one in judged:
         decision_id = new_id(now)
@@ -204,7 +204,13 @@ def _keep(
                 "document": document,
             }
             for finding, document in zip(one.decision.findings, said, strict=True)
+            if finding.enforcement is not Enforcement.SILENT
         ]
+        silent = (
+            document
+            for finding, document in zip(one.decision.findings, said, strict=True)
+            if finding.enforcement is Enforcement.SILENT
+        )
         row = {
             "organisation_id": by.organisation_id,
             "id": decision_id,
@@ -218,10 +224,11 @@ def _keep(
             "order_document": None if one.order is None else documents.encode(one.order),
             "chart_document": documents.encode(one.chart),
             "policies_document": in_force,
+            "silent_document": findings.together(silent),
         }
         decisions.append(row)
         kept.append((decision_id, said))
-        findings += found
+        aloud += found
         events.append(
             {
                 "channel": channel,
@@ -231,8 +238,8 @@ def _keep(
             }
         )
     _INSERT_DECISION.run(session, decisions)
-    if findings:
-        _INSERT_FINDING.run(session, findings)
+    if aloud:
+        _INSERT_FINDING.run(session, aloud)
     for (decision_id, _), detail in zip(kept, events, strict=True):
         audit.record(session, action, subject=decision_id, by=by, now=now, detail=detail)
     return kept
@@ -251,11 +258,14 @@ _DIGESTED = (
 )
 
 
-def content_digest(decision: Mapping[str, Any], findings: Iterable[Mapping[str, Any]]) -> str:
-    """SHA-256 over everything that a decision rests on and says; its audit event holds it."""
+def content_digest(decision: Mapping[str, Any], aloud: Iterable[Mapping[str, Any]]) -> str:
+    """SHA-256 over everything that a decision rests on and says; its audit event holds it. ``aloud`` are
+    the rows of its findings."""
     parts: list[str | None] = [decision[name] for name in _DIGESTED]
     parts.append(decision["as_of"].isoformat())
-    for finding in findings:
+    if decision["silent_document"] is not None:
+        parts.append(decision["silent_document"])
+    for finding in aloud:
         parts += [finding[name] for name in ("policy_id", "outcome", "enforcement", "severity", "document")]
         parts.append(str(finding["version"]))
     return documents.digest(*parts)
@@ -276,12 +286,12 @@ def _submitted(
         )
     of_decision = {"organisation": by.organisation_id, "decision": row.id}
     rows = session.connection().execute(_FINDINGS, of_decision).scalars()
-    findings = tuple(answers.finding_of(documents.decode_shown(document)) for document in rows)
-    return Checked(row.id, order, brought.patient.id, Decision(order.id, row.as_of, findings))
+    found = tuple(answers.finding_of(said) for said in findings.all_of(row.silent_document, rows))
+    return Checked(row.id, order, brought.patient.id, Decision(order.id, row.as_of, found))
 
 
 _EARLIER = (
-    select(_decisions.c.id, _decisions.c.as_of, _decisions.c.order_document)
+    select(_decisions.c.id, _decisions.c.as_of, _decisions.c.order_document, _decisions.c.silent_document)
     .join(
         _orders,
         and_(
@@ -295,11 +305,7 @@ _EARLIER = (
         _orders.c.id == bindparam("order"),
     )
 )
-_FINDINGS = (
-    select(_findings.c.document)
-    .where(
-        _findings.c.organisation_id == bindparam("organisation"),
-        _findings.c.decision_id == bindparam("decision"),
-    )
-    .order_by(_findings.c.policy_id)
+_FINDINGS = select(_findings.c.document).where(
+    _findings.c.organisation_id == bindparam("organisation"),
+    _findings.c.decision_id == bindparam("decision"),
 )

@@ -16,6 +16,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, tables
+from stewardship.db.findings import FindingRow
 from stewardship.db.patients import insert_once
 from stewardship.domain.errors import Unavailable
 from stewardship.domain.policy import Policy
@@ -94,8 +95,8 @@ def words_of(session: Session, decision: Row[Any]) -> dict[str, Mapping[str, Any
     return {one[0]: documents.decode_shown(known[one]) for one in named}
 
 
-def words_of_finding(session: Session, finding: Row[Any]) -> Mapping[str, Any]:
-    """What its policy version adds to one finding."""
+def words_of_finding(session: Session, finding: FindingRow | Row[Any]) -> Mapping[str, Any]:
+    """What its policy version adds to one finding, or to that which a row is about."""
     asked = select(_decisions).where(
         _decisions.c.organisation_id == finding.organisation_id, _decisions.c.id == finding.decision_id
     )

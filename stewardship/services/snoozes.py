@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import documents, tables
 from stewardship.db.engine import new_id
+from stewardship.db.findings import FindingRow
 from stewardship.db.patients import insert_once
 from stewardship.domain.errors import Conflict, Forbidden, NotFound
 from stewardship.domain.orders import Order
@@ -200,7 +201,7 @@ def snooze_json(record: SnoozeRecord) -> dict[str, Any]:
 # --- what can rest, and for which drug -------------------------------------------------------------
 
 
-def _refuse_restless(found: Row[Any], policy_id: str) -> None:
+def _refuse_restless(found: FindingRow, policy_id: str) -> None:
     if found.enforcement == Enforcement.HARD_STOP.value:
         raise Conflict(f"{policy_id} is a hard stop: it cannot be put to rest", code="hard-stop")
     if found.enforcement not in _MAY_REST:

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import documents, tables
+from stewardship.db import findings, tables
+from stewardship.db.findings import FindingRow
 from stewardship.db.tables import ExceptionStatus
 from stewardship.domain.errors import NotFound
 from stewardship.domain.people import Principal
@@ -130,15 +131,16 @@ def read(session: Session, decision_id: str, *, by: Principal) -> StoredDecision
     for request in rows_of(session, _requests, mine, _requests.c.at):
         requests.setdefault(request.policy_id, []).append(state_of(session, request))
     words = policy_versions.words_of(session, row)
-    findings = tuple(
+    aloud = [found.document for found in rows_of(session, _findings, mine)]
+    found = tuple(
         StoredFinding(
-            policy=found.policy_id,
-            enforcement=Enforcement(found.enforcement),
-            said=documents.decode_shown(found.document) | _without_file(words[found.policy_id]),
-            override=overrides.get(found.policy_id),
-            exceptions=tuple(requests.get(found.policy_id, ())),
+            policy=said["policy"],
+            enforcement=Enforcement(said["enforcement"]),
+            said=said | _without_file(words[said["policy"]]),
+            override=overrides.get(said["policy"]),
+            exceptions=tuple(requests.get(said["policy"], ())),
         )
-        for found in rows_of(session, _findings, mine, _findings.c.policy_id)
+        for said in findings.all_of(row.silent_document, aloud)
     )
     return StoredDecision(
         id=row.id,
@@ -149,7 +151,7 @@ def read(session: Session, decision_id: str, *, by: Principal) -> StoredDecision
         by_user=row.by_user,
         by_role=row.by_role,
         disposition=Disposition(row.disposition),
-        findings=findings,
+        findings=found,
         policies=tuple(
             (policy_id, version, words[policy_id]["file"])
             for policy_id, version, _ in policy_versions.references(row.policies_document)
@@ -247,12 +249,16 @@ def _decision_row(session: Session, decision_id: str, by: Principal) -> Row[Any]
     return row
 
 
-def finding_row(session: Session, decision_id: str, policy_id: str, by: Principal) -> Row[Any]:
+def finding_row(session: Session, decision_id: str, policy_id: str, by: Principal) -> FindingRow:
+    """One finding of a decision, whether it has a row of its own or is among the silent ones."""
     mine = {"organisation_id": by.organisation_id, "decision_id": decision_id, "policy_id": policy_id}
-    rows = rows_of(session, _findings, mine)
-    if not rows:
-        raise NotFound("there is no such finding")
-    return rows[0]
+    for row in rows_of(session, _findings, mine):
+        return FindingRow(**mine, outcome=row.outcome, enforcement=row.enforcement)
+    for decision in rows_of(session, _decisions, {"organisation_id": by.organisation_id, "id": decision_id}):
+        for said in findings.all_of(decision.silent_document, ()):
+            if said["policy"] == policy_id:
+                return FindingRow(**mine, outcome=said["outcome"], enforcement=said["enforcement"])
+    raise NotFound("there is no such finding")
 
 
 def request_row(session: Session, exception_id: str, by: Principal, *, lock: bool = False) -> Row[Any]:
@@ -268,13 +274,7 @@ def request_row(session: Session, exception_id: str, by: Principal, *, lock: boo
 
 def exception_path(session: Session, request: Row[Any]) -> Mapping[str, Any]:
     """The exception path of the policy version that made the finding."""
-    mine = {
-        "organisation_id": request.organisation_id,
-        "decision_id": request.decision_id,
-        "policy_id": request.policy_id,
-    }
-    (found,) = rows_of(session, _findings, mine)
-    path: Mapping[str, Any] = policy_versions.words_of_finding(session, found)["exception"]
+    path: Mapping[str, Any] = policy_versions.words_of_finding(session, request)["exception"]
     return path
 
 

@@ -8,14 +8,14 @@ from decimal import Decimal
 from threading import Barrier, Thread
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from stewardship.db import documents, tables, transaction
 from stewardship.domain.chart import Chart, Condition, Patient
 from stewardship.domain.errors import Conflict, InvalidInput, PatientMismatch
 from stewardship.domain.orders import Order, SupplyKind
 from stewardship.domain.policy import Breach, CannotTell, Disposition, Enforcement, Met, NotApplicable
-from stewardship.services import audit, decisions, orders
+from stewardship.services import audit, decisions, orders, verification
 from tests.builders import NOW, a_chart, a_supply, an_order
 from tests.services.declared import PRESCRIBER, Declared, a_policy
 
@@ -91,12 +91,65 @@ def test_a_check_keeps_the_decision_with_everything_it_rests_on(clinic):
 def test_every_policy_leaves_a_finding_with_its_facts_exactly(clinic):
     library = Declared([*FREE.policies, *STOPS.policies])
     with transaction(clinic) as session:
-        check(session, library, an_order())
+        (checked,) = check(session, library, an_order())
     with transaction(clinic, write=False) as session:
-        found = session.execute(select(tables.Finding).order_by(tables.Finding.policy_id)).scalars().all()
-        assert [(f.policy_id, f.outcome) for f in found] == [("free", "pass"), ("stop", "breach")]
-        assert '"days_supply":4.50' in found[1].document
-        assert documents.decode_shown(found[1].document)["facts"] == {"days_supply": Decimal("4.50")}
+        found = decisions.read(session, checked.decision_id, by=PRESCRIBER).findings
+        assert [(f.policy, f.said["outcome"]) for f in found] == [("free", "pass"), ("stop", "breach")]
+        (aloud,) = session.execute(select(tables.Finding)).scalars()
+        assert '"days_supply":4.50' in aloud.document
+        assert documents.decode_shown(aloud.document)["facts"] == {"days_supply": Decimal("4.50")}
+
+
+def test_only_findings_that_speak_have_rows(clinic):
+    library = Declared([*FREE.policies, *STOPS.policies])
+    with transaction(clinic) as session:
+        check(session, library, an_order())
+        row = session.execute(select(tables.Decision)).scalar_one()
+        assert session.execute(select(tables.Finding.policy_id)).scalars().all() == ["stop"]
+    assert [said["policy"] for said in documents.decode_shown(row.silent_document)] == ["free"]
+
+
+def test_a_decision_from_before_silent_findings_stood_together_reads_the_same(clinic):
+    library = Declared([*FREE.policies, *STOPS.policies])
+    with transaction(clinic) as session:
+        (checked,) = check(session, library, an_order())
+        before = a_copy_as_it_was_kept_before(session, checked)
+    with transaction(clinic, write=False) as session:
+        now = decisions.read(session, checked.decision_id, by=PRESCRIBER)
+        assert decisions.read(session, before, by=PRESCRIBER).findings == now.findings
+
+
+def test_a_decision_from_before_silent_findings_stood_together_is_verified_as_it_was(clinic):
+    library = Declared([*FREE.policies, *STOPS.policies])
+    with transaction(clinic) as session:
+        (checked,) = check(session, library, an_order())
+        a_copy_as_it_was_kept_before(session, checked)
+    with transaction(clinic, write=False) as session:
+        assert verification.verify(session, organisation_id="org-1").fault is None
+
+
+def a_copy_as_it_was_kept_before(session, checked):
+    """The same decision under another id, with a row and a part of its digest for each finding."""
+    kept = session.execute(select(tables.Decision.__table__)).mappings().one()
+    row = {**kept, "id": "before", "silent_document": None}
+    session.execute(insert(tables.Decision), row)
+    said = [kept[name] for name in ("patient_id", "order_id", "channel", "disposition", "by_user", "by_role")]
+    said += [kept[name] for name in ("order_document", "chart_document", "policies_document")]
+    said.append(kept["as_of"].isoformat())
+    for finding in checked.decision.findings:
+        words = {
+            "policy_id": finding.policy,
+            "outcome": finding.outcome.value,
+            "enforcement": finding.enforcement.value,
+            "severity": finding.severity.value,
+            "document": documents.encode_shown(finding),
+        }
+        mine = {"organisation_id": "org-1", "decision_id": "before", "version": finding.version}
+        session.execute(insert(tables.Finding), mine | words)
+        said += [*words.values(), str(finding.version)]
+    detail = {"sha256": documents.digest(*said)}
+    audit.record(session, "order.checked", subject="before", by=PRESCRIBER, now=NOW, detail=detail)
+    return "before"
 
 
 def test_a_check_runs_as_well_in_a_late_transaction(clinic):
@@ -268,7 +321,7 @@ def test_a_stored_decision_can_be_made_again_from_its_documents(clinic):
     with transaction(clinic) as session:
         submit(session, SEES, chart=chart)
         row = session.execute(select(tables.Decision)).scalar_one()
-        (stored,) = session.execute(select(tables.Finding.document)).scalars()
+    (stored,) = documents.decode_shown(row.silent_document)
     from stewardship.domain.policy import decide
 
     again = decide(
@@ -276,7 +329,7 @@ def test_a_stored_decision_can_be_made_again_from_its_documents(clinic):
         documents.decode(row.order_document, Order),
         documents.decode(row.chart_document, Chart),
     )
-    assert documents.encode_shown(again.findings[0]) == stored
+    assert documents.decode_shown(documents.encode_shown(again.findings[0])) == stored
 
 
 def test_cannot_tell_is_kept_as_such_with_its_softened_stop(clinic):
