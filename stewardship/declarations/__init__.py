@@ -12,6 +12,7 @@ from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_
 from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.feeds import read_feed_terms
 from stewardship.declarations.flags import read_flags
+from stewardship.declarations.function_flags import read_function_terms
 from stewardship.declarations.goals import read_goal_terms
 from stewardship.declarations.identity import read_identity_terms
 from stewardship.declarations.instruments import read_instruments
@@ -29,6 +30,7 @@ from stewardship.domain.drugs import Catalogue
 from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.feeds import FeedTerms
 from stewardship.domain.flags import Flags
+from stewardship.domain.flags.function import FunctionTerms
 from stewardship.domain.goals import GoalTerms
 from stewardship.domain.identity import IdentityTerms
 from stewardship.domain.instruments import Instrument
@@ -74,6 +76,8 @@ class Library:
     goals: GoalTerms
     #: When a patient is looked at again.
     clock: ClockTerms
+    #: What the flags about function go by.
+    function_flags: FunctionTerms
     #: What plans for pain hold to, how a taper is made, and who is qualified for what.
     plans: PlanTerms
     tapers: TaperTerms
@@ -150,6 +154,7 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         instruments=read_instruments(reference),
         goals=read_goal_terms(reference),
         clock=read_clock(reference, factor_sets),
+        function_flags=read_function_terms(reference),
         flags=read_flags(reference, factor_sets),
         calendar=read_calendar(reference),
         identity=read_identity_terms(reference),

@@ -2,7 +2,8 @@
 day has come on which time alone may change the answer.
 
 Most patients are passed over on most days. A pass goes through the patients in portions, each a transaction;
-one that was killed begins anew, and passes over those that it had asked about.
+one that was killed begins anew, and passes over those that it had asked about. The flags about function
+are brought up with it.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from stewardship.db.patients import hold_patient, insert_once
 from stewardship.domain.chart import Patient
 from stewardship.domain.people import Principal
 from stewardship.domain.reassessment import ask_again_on
-from stewardship.services import reassessments
-from stewardship.services.reassessments import Clockwork
+from stewardship.services import function_flags, reassessments
+from stewardship.services.function_flags import FlagsOfFunction
 
 _readings: Any = function_tables.ClockReading.__table__
 _reviews: Any = function_tables.Reassessment.__table__
 _measurements: Any = function_tables.Measurement.__table__
 _errors: Any = function_tables.MeasurementError.__table__
+_goals: Any = function_tables.FunctionGoal.__table__
+_goal_events: Any = function_tables.FunctionGoalEvent.__table__
 _patients: Any = tables.Patient.__table__
 _orders: Any = tables.Order.__table__
 
@@ -53,7 +56,7 @@ class _OnRecord:
 
 def ask_portion(
     session: Session,
-    library: Clockwork,
+    library: FlagsOfFunction,
     organisation_id: str,
     *,
     today: date,
@@ -81,8 +84,9 @@ def ask_portion(
         )
         chart, answer = reassessments.ask(session, library, known, organisation_id=organisation_id, now=now)
         changes = reassessments.keep(session, library, row.id, chart, answer, by=by, now=now)
+        flagged, look_on = function_flags.bring_up(session, library, known, chart, by=by, now=now)
         asked += 1
-        changed += bool(changes)
+        changed += bool(changes) or bool(flagged)
         _note(
             session,
             reading,
@@ -90,7 +94,9 @@ def ask_portion(
                 "organisation_id": organisation_id,
                 "patient_id": row.id,
                 "asked_at": now,
-                "ask_on": ask_again_on(chart, library.clock),
+                "ask_on": min(
+                    (day for day in (ask_again_on(chart, library.clock), look_on) if day), default=None
+                ),
                 "facts": seen.facts,
                 "newest_at": seen.newest_at,
                 "missing": documents.encode(list(answer.missing)),
@@ -172,6 +178,9 @@ def _on_record(session: Session, organisation_id: str, first: str, last: str) ->
         _errors.c.organisation_id == _measurements.c.organisation_id,
         _errors.c.measurement_id == _measurements.c.id,
     )
+    of_goal = and_(
+        _goal_events.c.organisation_id == _goals.c.organisation_id, _goal_events.c.goal_id == _goals.c.id
+    )
     parts = [
         whole(tables.Supply.__table__),
         *(whole(tables.Base.metadata.tables[name]) for name in FACTS),
@@ -182,6 +191,8 @@ def _on_record(session: Session, organisation_id: str, first: str, last: str) ->
         counted(_measurements.c.patient_id, _errors.c.at, _measurements.join(_errors, mistakes)),
         # What the clock closes by itself follows from the rest.
         whole(_reviews, "closed_at", _reviews.c.closed_by.is_not(None)),
+        whole(_reviews, "missed_at", _reviews.c.missed_at.is_not(None)),
+        counted(_goals.c.patient_id, _goal_events.c.at, _goals.join(_goal_events, of_goal)),
     ]
     found: dict[str, list[Row[Any]]] = {}
     for row in session.connection().execute(union_all(*parts)):

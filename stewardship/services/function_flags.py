@@ -1,0 +1,98 @@
+"""Flags about function, raised of what is on record of a patient: supplies, reviews, measurements, goals.
+
+They are looked for whenever the clock is asked about a patient, in the same transaction, so that what is
+planned and what is flagged rest on one chart.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from stewardship.db.charts import KnownPatient
+from stewardship.domain.chart import Chart
+from stewardship.domain.flags import Flag, Flags, Untold, history
+from stewardship.domain.flags.function import (
+    KINDS,
+    Function,
+    FunctionTerms,
+    MissedReview,
+    ReachedGoal,
+    look,
+    next_on,
+)
+from stewardship.domain.goals import GoalEvent
+from stewardship.domain.measurements import trends
+from stewardship.domain.people import Principal
+from stewardship.domain.reassessment import reviews_on_record
+from stewardship.domain.reviews import State
+from stewardship.services import flag_raising, goals, measurements, reassessments
+from stewardship.services.flag_raising import Changes
+from stewardship.services.reassessments import Clockwork
+
+
+class FlagsOfFunction(Clockwork, Protocol):
+    """The part of the library that these flags need."""
+
+    @property
+    def flags(self) -> Flags:
+        """All flags, and the work on them."""
+        ...
+
+    @property
+    def function_flags(self) -> FunctionTerms:
+        """The parameters of those about function."""
+        ...
+
+
+def seen_of(
+    session: Session, library: FlagsOfFunction, known: KnownPatient, chart: Chart, *, by: Principal
+) -> Function:
+    """What is on record of a patient's function, beside the supplies of the chart."""
+    common = library.flags.common
+    of_patient = reassessments.of_patient(session, known.patient.id, by=by)
+    measured = measurements.of_known(session, library, known, organisation_id=by.organisation_id)
+    return Function(
+        history=history(chart.supplies, common, as_of=chart.today, areas=library.flags.areas),
+        missed=tuple(
+            MissedReview(r.id, r.review.interval, r.review.due_on)
+            for r in of_patient
+            if r.review.state is State.MISSED
+        ),
+        trends=trends(library.instruments, (m for m in measured if m.taken_on <= chart.today)),
+        measured_on=reviews_on_record(chart, library.clock),
+        reached=tuple(
+            ReachedGoal(g.id, g.steps[-1].on)
+            for g in goals.of_patient(session, known.patient.id, by=by)
+            if g.state is GoalEvent.REACHED
+        ),
+    )
+
+
+def bring_up(
+    session: Session,
+    library: FlagsOfFunction,
+    known: KnownPatient,
+    chart: Chart,
+    *,
+    by: Principal,
+    now: datetime,
+) -> tuple[Changes, date | None]:
+    """Bring a patient's flags about function up to what is on record, and say on which day to look again
+    though nothing new is."""
+    seen = seen_of(session, library, known, chart, by=by)
+    found = list(look(seen, library.function_flags))
+    changes = flag_raising.reconcile(
+        session,
+        library,
+        known.id or "",
+        [one for one in found if isinstance(one, Flag)],
+        [one for one in found if isinstance(one, Untold)],
+        kinds=KINDS,
+        source="review",
+        by=by,
+        now=now,
+    )
+    return changes, next_on(seen, library.function_flags)
