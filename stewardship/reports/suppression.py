@@ -1,0 +1,57 @@
+"""Small numbers: what would point at a few people is withheld, and cannot be worked out from the rest.
+
+A count from one to ten is not shown (``reference/reports.toml``), nor a share that it could be worked out
+from. Where a total stands beside its parts and one part alone is withheld, the next smallest is too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from stewardship.reports.reporting import WITHHELD, Kind, Table, Value, Withheld
+
+
+def suppressed(
+    table: Table, *, fewest: int, totals: bool = False, parts: Sequence[str] | None = None
+) -> tuple[Table, int]:
+    """The table with counts below ``fewest`` withheld (zero is shown: it is about nobody), and how many
+    were. ``parts`` names the columns of counts of people, all counts when not given. With ``totals`` the
+    rows add up to a number that is shown somewhere, so that one gap alone could be filled in."""
+    rows = [list(row) for row in table.rows]
+    counts = [
+        place
+        for place, column in enumerate(table.columns)
+        if column.kind is Kind.COUNT and (parts is None or column.name in parts)
+    ]
+    hidden = 0
+    for place in counts:
+        small = [row for row in rows if _is_small(row[place], fewest)]
+        if totals and len(small) == 1:
+            others = [row for row in rows if row is not small[0] and _shown(row[place])]
+            small += sorted(others, key=lambda row: int(row[place]))[:1]
+        for row in small:
+            row[place] = WITHHELD
+            hidden += 1
+    for row in rows:
+        if any(isinstance(row[place], Withheld) for place in counts):
+            hidden += _without_shares(row, table)
+    return replace(table, rows=tuple(tuple(row) for row in rows)), hidden
+
+
+def _is_small(value: Value, fewest: int) -> bool:
+    return isinstance(value, int) and 0 < value < fewest
+
+
+def _shown(value: Value) -> bool:
+    return isinstance(value, int) and value > 0
+
+
+def _without_shares(row: list[Value], table: Table) -> int:
+    """A share beside a withheld count would give it away."""
+    hidden = 0
+    for place, column in enumerate(table.columns):
+        if column.kind is Kind.SHARE and row[place] is not None and not isinstance(row[place], Withheld):
+            row[place] = WITHHELD
+            hidden += 1
+    return hidden
