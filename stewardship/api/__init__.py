@@ -10,6 +10,7 @@ from __future__ import annotations
 from flask import Flask
 
 from stewardship.api import care, decisions, drugs, flags, imports, orders, policies, snoozes, who
+from stewardship.api import matches as matching
 from stewardship.api.openapi import make_api, pages
 
 PREFIX = "/api/v1"
@@ -20,6 +21,7 @@ ROOMS = (
     flags.room,
     snoozes.room,
     imports.room,
+    matching.room,
     policies.room,
     drugs.room,
     who.room,

@@ -121,6 +121,24 @@ def compare(one: Traits, other: Traits, rules: MatchRules) -> Match | None:
     return None
 
 
+def agreements(one: Traits, other: Traits) -> Mapping[str, Agreement]:
+    """How two descriptions compare, respect by respect: for a person who has to say whether they are one."""
+
+    def born() -> Agreement:
+        if one.birth_date is None or other.birth_date is None:
+            return Agreement.UNKNOWN
+        return Agreement.SAME if one.birth_date == other.birth_date else Agreement.DIFFERENT
+
+    return {
+        "last": _same(one.last, other.last),
+        "first": _same(one.first, other.first),
+        "birth_date": born(),
+        "sex": _same(one.sex, other.sex),
+        "zip": _same(one.zip, other.zip),
+        "number": _number(one.numbers, other.numbers),
+    }
+
+
 def _numbers(identity: Identity, rules: MatchRules) -> Iterable[Number]:
     for number in identity.ids:
         value = fold(number.value)

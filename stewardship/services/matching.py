@@ -17,7 +17,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import import_tables, sparse, tables
@@ -40,6 +40,11 @@ _identities: Any = import_tables.Identity.__table__
 _numbers: Any = import_tables.IdentityNumber.__table__
 _links: Any = import_tables.IdentityLink.__table__
 _candidates: Any = import_tables.MatchCandidate.__table__
+
+# Whose identities are changes one at a time in an organisation: two files may tell of the same patient, and
+# while somebody settles a match no file may go on as before. Not the audit's lock, for orders are checked
+# meanwhile. On SQLite a writer is alone.
+_LOCK = text("SELECT pg_advisory_xact_lock(7301828, hashtext(:organisation))")
 
 _INSERT_PATIENT = Prepared.insert(_patients)
 _INSERT_IDENTITY = Prepared.insert(_identities)
@@ -74,6 +79,12 @@ class _Written:
     numbers: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
     candidates: list[dict[str, Any]] = field(default_factory=list)
+
+
+def hold_identities(session: Session, *, organisation_id: str) -> None:
+    """Keep others from changing whose identities are until this transaction ends."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().execute(_LOCK, {"organisation": organisation_id})
 
 
 def digest_of(identity: Identity, *, record: str = "") -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -17,13 +18,15 @@ from werkzeug.routing import Rule
 from stewardship.app import create_app
 from stewardship.auth import PERMISSIONS, Permission, permission_of, public, requires, undeclared
 from stewardship.config import Environment
-from stewardship.db import Sessions, charts, transaction
-from stewardship.db.patients import ensure_patient
+from stewardship.db import Sessions, charts, import_tables, transaction
+from stewardship.db.patients import ensure_patient, insert_once
 from stewardship.declarations import Library
 from stewardship.domain import flags
+from stewardship.domain.dispensings import Identity
+from stewardship.domain.matching import Match
 from stewardship.domain.people import Principal, Role
 from stewardship.services import flags as flag_services
-from stewardship.services import tokens
+from stewardship.services import matching, tokens
 from tests.api.conftest import ELSEWHERE, HERE, SETTINGS, Caller, Clock, a_case, a_token, json, known
 from tests.builders import NOW
 
@@ -63,6 +66,8 @@ def bodies() -> dict[str, Any]:
         "messages": {"to": "somebody", "words": "a message"},
         "resolve": {"code": "coordinated", "version": 1},
         "reopen": {"reason": "a mistake", "version": 1},
+        **{act: {"reason": "because"} for act in ("accept", "decline", "open-again", "part")},
+        "search": {"patient_id": "p-flagged"},
     }
 
 
@@ -214,7 +219,20 @@ def flagged(sessions: Sessions, library: Library, issued: dict[tuple[str, Role],
 
 
 @pytest.fixture
-def ours(caller: Callable[..., Caller], flagged: dict[str, str]) -> dict[str, str]:
+def matched(sessions: Sessions, library: Library, flagged: dict[str, str]) -> dict[str, str]:
+    """An identity that may be the flagged patient's."""
+    by, rules = Principal("setup", HERE, Role.PHARMACIST), library.feeds.matching
+    described = Identity("TESTPATIENT", "ACCESS", NOW.date())
+    with transaction(sessions) as session:
+        identity = matching.resolve(session, [described], rules, by=by, now=NOW)[described].identity_id
+        match = Match("person-alone", Decimal("0.7"))
+        row = matching.candidate_row(identity, flagged["patient_id"], match, by=by, now=NOW)
+        insert_once(session, import_tables.MatchCandidate.__table__, row)  # type: ignore[arg-type]
+    return {"identity_id": identity}
+
+
+@pytest.fixture
+def ours(caller: Callable[..., Caller], flagged: dict[str, str], matched: dict[str, str]) -> dict[str, str]:
     """Ids of every kind of thing that an organisation can have."""
     prescriber = caller(Role.PRESCRIBER)
     decided = json(prescriber.post("/api/v1/orders", a_case(days=30, refills=2, quantity=120)))
@@ -235,6 +253,7 @@ def ours(caller: Callable[..., Caller], flagged: dict[str, str]) -> dict[str, st
         "exception_id": asked["id"],
         "snooze_id": rests["id"],
         **flagged,
+        **matched,
         "link_id": linked["id"],
     }
 

@@ -154,6 +154,105 @@ def test_a_wrong_match_is_undone_and_its_history_kept(clinic):
     assert [row.patient_id for row in held].count(apart) == 2
 
 
+def of_three(clinic):
+    """A third description that may be either of two patients; its identity and theirs."""
+    bring(clinic, a_report(NEW, 1, who=NO_CARD | {"e19": "F"}))
+    bring(clinic, a_report(NEW, 2, control="2", who=NO_CARD | {"e19": "M"}))
+    bring(clinic, a_report(NEW, 3, control="3", who=NO_CARD | {"e19": "U"}))
+    # The second waits for the first, and the third for both of them.
+    by_identity = {}
+    for one in waiting(clinic):
+        by_identity.setdefault(one.identity_id, []).append(one.patient_id)
+    ((identity, patients),) = [(i, p) for i, p in by_identity.items() if len(p) == 2]
+    return identity, patients
+
+
+def said(clinic, identity):
+    with transaction(clinic, write=False) as session:
+        return [
+            (s.patient_id, s.act, s.reason) for s in candidates.settlements(session, identity, by=COMPLIANCE)
+        ]
+
+
+def test_whoever_was_passed_over_is_asked_about_again_when_the_match_was_wrong(clinic):
+    identity, (right, wrong) = of_three(clinic)
+    settle(clinic, candidates.accept, identity, wrong, reason="same address", terms=TERMS)
+    assert [one.identity_id for one in waiting(clinic)].count(identity) == 0
+    settle(clinic, candidates.part, identity, reason="a cousin", terms=TERMS)
+    assert [one.patient_id for one in waiting(clinic) if one.identity_id == identity] == [right]
+    settle(clinic, candidates.accept, identity, right, reason="asked him", terms=TERMS)
+    with transaction(clinic, write=False) as session:
+        links = candidates.history(session, identity, by=COMPLIANCE)
+    assert [link.patient_id for link in links][1::2] == [wrong, right]
+    assert said(clinic, identity) == [
+        (wrong, "accepted", "same address"),
+        (right, "passed-over", "same address"),
+        (wrong, "parted", "a cousin"),
+        (right, "reopened", "a cousin"),
+        (right, "accepted", "asked him"),
+    ]
+
+
+def test_one_who_was_declined_is_not_asked_about_again_by_itself(clinic):
+    identity, (one, other) = of_three(clinic)
+    settle(clinic, candidates.decline, identity, one, reason="two")
+    settle(clinic, candidates.accept, identity, other, reason="one", terms=TERMS)
+    settle(clinic, candidates.part, identity, reason="wrong", terms=TERMS)
+    assert [w for w in waiting(clinic) if w.identity_id == identity] == []
+
+
+def test_a_declined_match_is_opened_again_and_both_charts_say_so(clinic):
+    two_reports(clinic, **NO_CARD, e16="10001")
+    (one,) = waiting(clinic)
+    which = one.identity_id, one.patient_id
+    settle(clinic, candidates.decline, *which, reason="father and son")
+    settle(clinic, candidates.reopen, *which, reason="there is no son")
+    assert [(w.identity_id, w.patient_id) for w in waiting(clinic)] == [which]
+    assert [act for _, act, _ in said(clinic, one.identity_id)] == ["declined", "reopened"]
+    with pytest.raises(Conflict):
+        settle(clinic, candidates.reopen, *which, reason="again")
+    settle(clinic, candidates.accept, *which, reason="one", terms=TERMS)
+    with pytest.raises(Conflict, match="part the identity"):
+        settle(clinic, candidates.reopen, *which, reason="again")
+
+
+def test_what_a_system_of_records_says_of_its_own_patient_is_not_parted(clinic):
+    from stewardship.domain.dispensings import Identity
+    from stewardship.services import matching
+
+    with transaction(clinic) as session:
+        patient = "p" * 32
+        row = {"organisation_id": PHARMACIST.organisation_id, "id": patient, "ehr_id": "e-1", "sex": ""}
+        session.execute(tables.Patient.__table__.insert(), row | {"deceased": False, "recorded_at": NOW})
+        told = {patient: Identity("TESTPATIENT1", "TESTNAME", None)}
+        matching.recorded(session, told, TERMS.matching, by=PHARMACIST, now=NOW)
+    (row,) = rows(clinic, select(import_tables.Identity.__table__.c.id))
+    with pytest.raises(InvalidInput, match="correct it there"):
+        settle(clinic, candidates.part, row.id, reason="no", terms=TERMS)
+
+
+def test_of_two_who_settle_a_match_at_once_the_second_is_told_who_was_first(clinic):
+    from concurrent.futures import ThreadPoolExecutor
+
+    two_reports(clinic, **NO_CARD, e16="10001")
+    (one,) = waiting(clinic)
+    which = one.identity_id, one.patient_id
+
+    def accept():
+        return settle(clinic, candidates.accept, *which, reason="one", terms=TERMS)
+
+    def decline():
+        return settle(clinic, candidates.decline, *which, reason="two")
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(accept), pool.submit(decline)]
+    lost = [done.exception() for done in both if done.exception()]
+    assert len(lost) == 1
+    assert isinstance(lost[0], Conflict)
+    assert PHARMACIST.user_id in str(lost[0])
+    assert len(said(clinic, one.identity_id)) == 1
+
+
 @pytest.mark.parametrize("reason", ["", "   ", "\u200b", "x" * 501])
 def test_a_match_is_not_undone_without_a_reason(clinic, reason):
     bring(clinic, a_report())
