@@ -28,8 +28,8 @@ def suppressed(
     for place in counts:
         small = [row for row in rows if _is_small(row[place], fewest)]
         if totals and len(small) == 1:
-            others = [row for row in rows if row is not small[0] and _shown(row[place])]
-            small += sorted(others, key=lambda row: int(row[place]))[:1]
+            others = [(n, row) for row in rows if row is not small[0] and (n := _shown(row[place]))]
+            small += [row for _, row in sorted(others, key=lambda each: each[0])[:1]]
         for row in small:
             row[place] = WITHHELD
             hidden += 1
@@ -43,8 +43,8 @@ def _is_small(value: Value, fewest: int) -> bool:
     return isinstance(value, int) and 0 < value < fewest
 
 
-def _shown(value: Value) -> bool:
-    return isinstance(value, int) and value > 0
+def _shown(value: Value) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _without_shares(row: list[Value], table: Table) -> int:

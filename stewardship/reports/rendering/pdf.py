@@ -77,7 +77,8 @@ def _number(value: Decimal, unit: str) -> str:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    rows, more = [], 0
+    rows: list[list[str]] = []
+    more = 0
     for row in table.rows:
         if len(rows) < MOST_ROWS:
             rows.append([_shown(v, c) for v, c in zip(row, table.columns, strict=True)])

@@ -86,7 +86,7 @@ def _row(
             sheet.write_datetime(
                 number,
                 place,
-                datetime(value.year, value.month, value.day),
+                datetime(value.year, value.month, value.day),  # noqa: DTZ001 - cells know no zone
                 formats[Kind.DATE],
             )
         elif isinstance(value, int | Decimal) and column.kind is not Kind.ID:
