@@ -68,9 +68,18 @@ class _RestRow(_Strict):
     verified = _flag(required=True)
 
 
+class _FlagRow(_Strict):
+    therapy_days = fields.Integer(strict=True, required=True, validate=validate.Range(1, 3_650))
+    max_gap_days = fields.Integer(strict=True, required=True, validate=validate.Range(0, 365))
+    named = fields.Integer(strict=True, required=True, validate=validate.Range(1, 10))
+    sources = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
+    verified = _flag(required=True)
+
+
 class _File(_Strict):
     provenance = fields.Dict(required=True)
     rest = fields.Nested(_RestRow, required=True)
+    flag = fields.Nested(_FlagRow, required=True)
     specialties = fields.Dict(keys=fields.String(validate=_ID), values=fields.String(), required=True)
     asks = fields.Dict(keys=fields.String(), values=fields.String(validate=_WORDS), required=True)
     trigger = fields.List(fields.Nested(_TriggerRow), required=True, validate=_WORDS)
@@ -83,13 +92,21 @@ def read_triggers(reference: Path, known: Alternatives) -> Triggers:
     _there("asks", ASKED, said["asks"])
     _there("asks", said["asks"], ASKED)
     _there("rest", said["rest"]["sources"], known.sources)
+    _there("flag", said["flag"]["sources"], known.sources)
     conditions = {c.id for c in known.conditions}
     rules = [_trigger(row, known, conditions, said["specialties"]) for row in said["trigger"]]
     if len({r.id for r in rules}) != len(rules):
         raise DeclarationError(f"{TRIGGERS}: a trigger is there twice")
-    rest = said["rest"]
+    rest, flag = said["rest"], said["flag"]
     return Triggers(
-        tuple(rules), said["specialties"], said["asks"], rest["offered_days"], rest["declined_days"]
+        rules=tuple(rules),
+        specialties=said["specialties"],
+        asks=said["asks"],
+        offered_rest_days=rest["offered_days"],
+        declined_rest_days=rest["declined_days"],
+        flag_therapy_days=flag["therapy_days"],
+        flag_max_gap_days=flag["max_gap_days"],
+        flag_named=flag["named"],
     )
 
 

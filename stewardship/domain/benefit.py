@@ -13,6 +13,10 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from stewardship.domain.alternatives import Option, Recommendation
+from stewardship.domain.chart import Chart
+from stewardship.domain.drugs import DrugClass
+from stewardship.domain.flags.history import Flag
+from stewardship.domain.therapy import on_opioids_since
 from stewardship.domain.triggers import Triggers
 
 #: From what is best supported to what is not; words of ``reference/treatments.toml``.
@@ -127,6 +131,40 @@ def _rests(offers: Iterable[Offer], declared: Triggers, today: date) -> dict[str
     }
     resting = (Resting(o.treatment, o.reply, o.on + timedelta(days[o.reply])) for o in last.values())
     return {r.treatment: r for r in resting if today < r.until}
+
+
+#: The flag of a patient who might benefit; a word of ``reference/flags.toml``.
+UNTRIED = "alternative-untried"
+
+
+def flag(benefits: Benefits, chart: Chart, declared: Triggers) -> Flag | None:
+    """The flag that suitable options are untried in somebody whose opioid therapy goes on; ``None`` while
+    there is none to name, or therapy is as short as acute pain is. It stands on the supply with which
+    therapy began, so that it is one flag while therapy lasts."""
+    gap = declared.flag_max_gap_days
+    since = on_opioids_since(chart, chart.today, max_gap_days=gap)
+    if since is None or (chart.today - since).days < declared.flag_therapy_days or not benefits.untried:
+        return None
+    supplies = [
+        e.supply for e in chart.exposures if e.drug is not None and e.drug.is_a(DrugClass.OPIOID_ANALGESIC)
+    ]
+    began = min((s for s in supplies if s.start_on == since), key=lambda s: s.id, default=None)
+    if began is None:
+        return None
+    first = benefits.untried[: declared.flag_named]
+    return Flag(
+        kind=UNTRIED,
+        supply=began.id,
+        on=since,
+        until=chart.today,
+        supplies=(began.id,),
+        facts={
+            "therapy_since": since,
+            "untried": tuple(b.option.treatment.title for b in first),
+            "ranked_by": tuple({"treatment": b.option.treatment.id, **b.components} for b in first),
+            "others": len(benefits.untried) - len(first),
+        },
+    )
 
 
 def told(benefits: Benefits) -> dict[str, object]:

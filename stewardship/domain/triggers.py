@@ -132,14 +132,18 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Triggers:
-    """All that is declared: rules, names of specialties, words for a missing fact, and how long an option
-    that was offered or declined rests, in days."""
+    """All that is declared: rules, names of specialties, words for a missing fact; how long an option that
+    was offered or declined rests, in days; and from how many days of therapy on (with gaps of how many)
+    untried options are flagged, of which the first few are named."""
 
     rules: tuple[Trigger, ...]
     specialties: Mapping[str, str]
     asks: Mapping[str, str]
     offered_rest_days: int
     declined_rest_days: int
+    flag_therapy_days: int
+    flag_max_gap_days: int
+    flag_named: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,11 +187,25 @@ def advise(
     if known.id is None:
         raise NotFound("no such patient")
     chart = charts.chart_of(session, library, known, organisation_id=by.organisation_id, as_of=now)
+    return advise_known(session, library, known, chart, codes=codes, by=by)
+
+
+def advise_known(
+    session: Session,
+    library: Library,
+    known: charts.KnownPatient,
+    chart: Chart,
+    *,
+    codes: Iterable[str] = (),
+    by: Principal,
+) -> Advice:
+    """The same for a patient whose chart was read already."""
+    patient = known.id or ""
     return advise_on(
         library,
         chart,
-        assessed=_assessed(session, known.id, by.organisation_id),
-        offers=_offered(session, known.id, by.organisation_id),
+        assessed=_assessed(session, patient, by.organisation_id),
+        offers=_offered(session, patient, by.organisation_id),
         codes=codes,
     )
 
@@ -232,6 +246,11 @@ def advise_on(
         assessed_on=max((on for on, _ in rows), default=None),
         chart=chart,
     )
+
+
+def assessments(session: Session, patient: str, *, by: Principal) -> list[tuple[date, Assessed]]:
+    """What was stated of a patient (our own id), each with its day."""
+    return _assessed(session, patient, by.organisation_id)
 
 
 # --- from what is on record to one story ---------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import select
 
-from stewardship.db import Sessions, documents, tables, transaction
+from stewardship.db import Sessions, charts, documents, tables, transaction
 from stewardship.declarations import Library, load
 from stewardship.domain.benefit import Reply
 from stewardship.domain.chart import Condition, Observation
@@ -16,7 +17,7 @@ from stewardship.domain.codes import ICD10CM, LOINC, Coding
 from stewardship.domain.errors import InvalidInput, NotFound
 from stewardship.domain.suitability import Response
 from stewardship.domain.triggers import Change
-from stewardship.services import care, history
+from stewardship.services import benefit_flags, care, history
 from tests.builders import NOW, TODAY, a_chart, a_supply
 from tests.services.declared import ELSEWHERE, PRESCRIBER
 
@@ -141,3 +142,31 @@ def test_what_is_kept_is_audited_by_name_of_fact_alone(known, library):
     assert last is not None
     assert last.action == "pain.assessed"
     assert documents.decode_shown(last.detail)["stated"] == ["wants_to_reduce"]
+
+
+def flagged(sessions, library, *, now):
+    with transaction(sessions) as session:
+        known_ = charts.known_patient(session, organisation_id=PRESCRIBER.organisation_id, patient_id=PATIENT)
+        chart = charts.chart_of(
+            session, library, known_, organisation_id=PRESCRIBER.organisation_id, as_of=now
+        )
+        return benefit_flags.bring_up(session, library, known_, chart, by=PRESCRIBER, now=now)
+
+
+def supplied(sessions, library, *, days):
+    """The patient's opioid lasts so many days."""
+    drug = library.catalogue.by_rxcui("1049621")
+    chart = a_chart(as_of=NOW, supplies=(a_supply(id="s-1", drug=drug, days_supply=Decimal(days)),))
+    with transaction(sessions) as session:
+        changed = replace(chart, patient=replace(chart.patient, id=PATIENT))
+        history.record(session, changed, by=PRESCRIBER, now=NOW)
+
+
+def test_who_might_benefit_is_flagged_once_and_from_a_month_of_therapy_on(known, library):
+    supplied(known, library, days=60)
+    days = library.triggers.flag_therapy_days
+    start = a_supply().start_on
+    before = datetime.combine(start + timedelta(days - 1), NOW.timetz())
+    assert not flagged(known, library, now=before).opened
+    assert len(flagged(known, library, now=before + timedelta(1)).opened) == 1
+    assert not flagged(known, library, now=before + timedelta(2)).opened
