@@ -115,6 +115,8 @@ class _Writer:
             plans=self.plan(reviews),
             goals=self.goals(reviews),
             encounters=tuple(self.visits(kind, reviews)),
+            # The clinic's pharmacies report everything, so that silence is known to be absence here.
+            data_as_of=self.now,
         )
 
     # --- drawing ---------------------------------------------------------------------------------

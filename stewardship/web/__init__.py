@@ -9,14 +9,37 @@ from __future__ import annotations
 
 from flask import Flask
 
-from stewardship.web import assets, front, pages, sign_in
+from stewardship.web import (
+    account,
+    assets,
+    charting,
+    decided,
+    front,
+    orders,
+    pages,
+    patients,
+    questionnaire,
+    sign_in,
+    sign_in_steps,
+)
 from stewardship.web.errors import error_page
 from stewardship.web.sign_in import ask as ask_to_sign_in
 
 __all__ = ["ask_to_sign_in", "error_page", "register"]
 
 #: Every module with pages.
-ROOMS = (assets, front, sign_in)
+ROOMS = (
+    assets,
+    front,
+    sign_in,
+    sign_in_steps,
+    account,
+    questionnaire,
+    patients,
+    charting,
+    orders,
+    decided,
+)
 
 
 def register(app: Flask) -> None:

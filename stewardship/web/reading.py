@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from flask import request
 from markupsafe import Markup, escape
 
+from stewardship.domain.policy import age_on
 from stewardship.domain.wording import said
 
 ZONE = "zone"
@@ -103,6 +104,21 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def pairs(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Words as choices: each is its own code."""
+    return [(word, spoken(word)) for word in words]
+
+
+def coded(parts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Codes with their titles as choices: M54.50 Low back pain."""
+    return [(code, f"{code} {title}".strip()) for code, title in parts]
+
+
+def age(born: date, on: date) -> str:
+    """How old somebody is on a day."""
+    return counted(age_on(born, on), "year") + " old"
+
+
 def listed(parts: Iterable[str]) -> str:
     """a, b and c."""
     words = list(parts)
@@ -118,4 +134,7 @@ FILTERS = {
     "spoken": spoken,
     "counted": counted,
     "listed": listed,
+    "pairs": pairs,
+    "coded": coded,
+    "age": age,
 }
