@@ -254,8 +254,8 @@ def report_json(done: Imported) -> dict[str, Any]:
         "stored": report.stored,
         "unchanged": report.unchanged,
         "rejected_rows": report.rejected,
-        "rejected": [_fault_json(fault) for fault in report.faults],
-        "remarks": [_fault_json(fault) for fault in report.remarks],
+        "rejected": [fault_json(fault) for fault in report.faults],
+        "remarks": [fault_json(fault) for fault in report.remarks],
         "pending": [
             {
                 "dispensing": one["dispensing_id"],
@@ -270,5 +270,6 @@ def report_json(done: Imported) -> dict[str, Any]:
     }
 
 
-def _fault_json(fault: RowFault) -> dict[str, Any]:
+def fault_json(fault: RowFault) -> dict[str, Any]:
+    """One thing that is wrong: where, and a code; never what was written there."""
     return {"line": fault.line, "segment": fault.segment, "element": fault.element, "code": fault.code}

@@ -5,6 +5,7 @@
     encoding = "utf-8"           # "utf-8" when not said
     date_format = "%m/%d/%Y"     # ISO dates when not said
     sender = "Example Health Plan"
+    current_by = "reported_at"   # what tells how current a pharmacy's rows are, or filled_on
 
     [columns]                    # field of the row = name of the column in the file's first line
     prescription = "RxNumber"
@@ -28,8 +29,9 @@ import io
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
@@ -48,7 +50,7 @@ from stewardship.domain.dispensings import (
 )
 from stewardship.domain.drugs import Medication
 from stewardship.domain.errors import InvalidInput
-from stewardship.domain.feeds import Broken, Format, Item, Refusal, Row
+from stewardship.domain.feeds import Broken, Format, Heard, Item, Refusal, Row
 from stewardship.intake.sources import Counted, Opener, line_digest
 
 #: Fields that a row cannot be without.
@@ -62,9 +64,13 @@ OPTIONAL = (
     "sex", "zip", "id_kind", "id_value", "id_jurisdiction",
 )  # fmt: skip
 _FIELDS = sorted({*REQUIRED, *OPTIONAL})
+#: Bytes of a mapping; an honest one has a hundredth of that.
+MOST_OF_MAPPING = 1 << 16
 _LONGEST_LINE = 1 << 20
 _MOST_DIGITS = 12
 _SHOWN = 5
+#: What may tell how current a pharmacy's rows are.
+_CURRENT_BY = ("reported_at", "filled_on")
 _MASKED = frozenset({"last", "first", "birth_date", "zip", "id_value"})
 
 
@@ -78,6 +84,7 @@ class _File(Schema):
     )
     date_format = fields.String(load_default="%Y-%m-%d")
     sender = fields.String(required=True, validate=validate.Length(min=1, max=60))
+    current_by = fields.String(load_default="", validate=validate.OneOf(["", *_CURRENT_BY]))
 
 
 def _field() -> fields.String:
@@ -96,9 +103,11 @@ class _Mapping(Schema):
 
 @dataclass(frozen=True)
 class CsvMapping:
-    """Where each field of a row comes from."""
+    """Where each field of a row comes from. ``current_by`` names the field whose newest value tells how
+    current a pharmacy's rows are; a file of which nothing says so is word of no pharmacy."""
 
     sender: str
+    current_by: str
     delimiter: str
     encoding: str
     date_format: str
@@ -122,9 +131,21 @@ def read_mapping(written: bytes) -> CsvMapping:
         raise InvalidInput(f"the mapping names no column for {', '.join(missing)}")
     if not {"ndc", "rxcui", "text"} & {*columns, *constants}:
         raise InvalidInput("the mapping names no column for the product: ndc, rxcui or text")
+    current_by = said["file"]["current_by"]
+    if current_by and current_by not in columns and current_by not in constants:
+        raise InvalidInput(f"the mapping says current_by {current_by}, and names no column for it")
     return CsvMapping(
         **said["file"], columns=columns, values=said["values"], constants=constants, written=written
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A row for somebody who wants to see that the file is read as it is meant, and what is wrong with it."""
+
+    line: int
+    fields: Mapping[str, str]
+    faults: tuple[RowFault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,36 +171,54 @@ class CsvFeed:
         return self
 
     def items(self) -> Iterator[Item]:
-        """Each line as a row."""
+        """Each line as a row; behind them how current each pharmacy is, when the mapping says what tells."""
+        heard: dict[str, tuple[Pharmacy, datetime]] = {}
+        for _, _, item in self._read():
+            if isinstance(item, Row) and self.mapping.current_by:
+                _hear(heard, item.dispensed, self.mapping.current_by)
+            elif isinstance(item, Broken):
+                # What is behind the break is not known, and may be newer.
+                heard.clear()
+            yield item
+        for pharmacy, moment in heard.values():
+            yield Heard((pharmacy,), moment)
+
+    def _read(self) -> Iterator[tuple[int, Mapping[str, str], Item]]:
+        """Line, fields and what they come to."""
         report = DispensingReport("csv", self.digest()[:40], None, sender_name=self.mapping.sender)
         position = 0
         for line, said in self._lines():
             if isinstance(said, str):
-                yield Broken(said) if said == "encoding" else Refusal((RowFault(line, "CSV", "?", said),))
+                broken = said == "encoding"
+                yield line, {}, Broken(said) if broken else Refusal((RowFault(line, "CSV", "?", said),))
                 continue
             position += 1
             faults: list[RowFault] = []
             row = _RowReader(said, self.mapping, line, faults).row(report, position, self.latest)
-            yield Refusal(tuple(faults)) if row is None else row
+            yield line, said, Refusal(tuple(faults)) if row is None else row
 
     def read_so_far(self) -> int:
         """How many bytes were read."""
         return self._counted.read_so_far()
 
     def preview(self) -> Iterator[str]:
+        """The first rows in words."""
+        for shown in self.sample():
+            words = " · ".join(f"{name}={value}" for name, value in shown.fields.items())
+            wrong = ", ".join(f"{fault.element}: {fault.code}" for fault in shown.faults)
+            yield f"line {shown.line}: {words}" + (f" [{wrong}]" if wrong else "")
+
+    def sample(self) -> Iterator[Shown]:
         """The first rows as the mapping reads them; of what says who the patient is, only its shape."""
-        for number, (line, said) in enumerate(self._lines()):
-            if number == _SHOWN:
-                return
-            if isinstance(said, str):
-                yield f"line {line}: {said}"
-                continue
-            shown = " · ".join(
-                f"{name}={masked(value) if name in _MASKED else value}"
-                for name, value in said.items()
-                if value
-            )
-            yield f"line {line}: " + "".join(c if c.isprintable() else " " for c in shown)
+        for line, said, item in islice(self._read(), _SHOWN):
+            shown = {
+                name: masked(value) if name in _MASKED else value for name, value in said.items() if value
+            }
+            plain = {name: "".join(c if c.isprintable() else " " for c in v) for name, v in shown.items()}
+            faults = item.faults if isinstance(item, Refusal) else ()
+            if isinstance(item, Broken):
+                faults = (RowFault(line, "CSV", "?", item.reason),)
+            yield Shown(line, plain, faults)
 
     def _lines(self) -> Iterator[tuple[int, dict[str, str] | str]]:
         """Line and fields of each row, or a code for one that cannot be taken apart."""
@@ -208,6 +247,14 @@ class CsvFeed:
                     yield reader.line_num, _fields(cells, names, mapping)
 
 
+def _hear(heard: dict[str, tuple[Pharmacy, datetime]], row: Dispensed, by: str) -> None:
+    """Remember the newest moment of the row's pharmacy: the day of filling counts from its beginning."""
+    moment = row.report.created if by == "reported_at" else datetime.combine(row.filled_on, time())
+    known = heard.get(row.pharmacy.key)
+    if moment is not None and (known is None or known[1] < moment):
+        heard[row.pharmacy.key] = row.pharmacy, moment
+
+
 def _bounded(written: io.TextIOWrapper) -> Iterator[str]:
     while line := written.readline(_LONGEST_LINE):
         yield line.replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -233,6 +280,11 @@ def _fields(cells: list[str], names: list[str], mapping: CsvMapping) -> dict[str
         value = held[column]
         said[name] = mapping.values[name].get(value, value) if name in mapping.values else value
     return said
+
+
+def _shape(name: str, value: str) -> str:
+    plain = "".join(c if c.isprintable() else " " for c in value)
+    return masked(plain) if name in _MASKED else plain
 
 
 def masked(value: str) -> str:

@@ -18,7 +18,17 @@ from stewardship.intake.csv_files import CsvFeed, read_mapping
 from stewardship.intake.ndjson import FhirFeed, collect_medications
 from stewardship.intake.sources import Feed, Opener
 
-__all__ = ["AsapFeed", "CsvFeed", "Described", "Feed", "FhirFeed", "Meanings", "Opener", "feeds_of"]
+__all__ = [
+    "AsapFeed",
+    "CsvFeed",
+    "Described",
+    "Feed",
+    "FhirFeed",
+    "Meanings",
+    "Opener",
+    "csv_feed",
+    "feeds_of",
+]
 
 #: Clocks and time zones differ: a day ahead of UTC is today somewhere.
 AHEAD = timedelta(days=1)
@@ -80,6 +90,11 @@ def feeds_of(
         else:
             made.append(CsvFeed(opener, name, mapping, latest).checked())
     return made
+
+
+def csv_feed(opener: Opener, name: str, mapping: bytes, *, now: datetime) -> CsvFeed:
+    """A CSV file with its mapping; ``InvalidInput`` for a mapping that is wrong, or not this file's."""
+    return CsvFeed(opener, name, read_mapping(mapping), now.date() + AHEAD).checked()
 
 
 def _kind_of(opener: Opener, described: Described) -> Format:

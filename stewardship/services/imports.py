@@ -46,10 +46,6 @@ _LONGEST_SOURCE = 500
 _imports: Any = import_tables.Import.__table__
 _faults: Any = import_tables.ImportFault.__table__
 _INSERT_FAULT = Prepared.insert(_faults)
-# One portion at a time of an organisation: two files may tell of the same patient. Not the audit's lock,
-# for orders are checked meanwhile.
-_LOCK = text("SELECT pg_advisory_xact_lock(7301828, hashtext(:organisation))")
-
 # A connection that checked references while the tables were small goes on reading them from end to end: with
 # a file of a million rows, from a quick import to one that never ends.
 _FORGET_PLANS = text("DISCARD PLANS")
@@ -198,8 +194,8 @@ def take(
 
     Raises ``Conflict`` when somebody else stored them meanwhile.
     """
+    matching.hold_identities(session, organisation_id=by.organisation_id)
     if session.get_bind().dialect.name == "postgresql":
-        session.connection().execute(_LOCK, {"organisation": by.organisation_id})
         session.connection().execute(_FORGET_PLANS)
     else:
         session.connection().execute(_ROOM)

@@ -57,6 +57,11 @@ class Caller:
             path, data=data, content_type=content_type, headers=self._headers(more), **more
         )
 
+    def form(self, path: str, parts: dict[str, Any]) -> TestResponse:
+        return self.app.test_client().post(
+            path, data=parts, content_type="multipart/form-data", headers=self._headers({})
+        )
+
     def _headers(self, more: dict[str, Any]) -> dict[str, str]:
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return own | more.pop("headers", {})

@@ -10,7 +10,7 @@ import pytest
 
 from stewardship.domain.dispensings import Reporting
 from stewardship.domain.errors import InvalidInput
-from stewardship.domain.feeds import Broken, Refusal, Row
+from stewardship.domain.feeds import Broken, Heard, Refusal, Row
 from stewardship.intake.csv_files import CsvFeed, read_mapping
 
 FILE = '[file]\nsender = "Example Health Plan"\n'
@@ -134,3 +134,44 @@ def test_line_ends_and_the_name_do_not_change_the_digest_and_the_mapping_does():
     assert a_feed(HEADER + ROW).digest() == a_feed((HEADER + ROW).replace("\n", "\r\n")).digest()
     other = FILE + COLUMNS + "[constants]\nunit = 'each'\n"
     assert a_feed(HEADER + ROW).digest() != a_feed(HEADER + ROW, other).digest()
+
+
+# --- how current a pharmacy is ----------------------------------------------------------------------
+
+TWO_STORES = (
+    HEADER.strip() + ",Reported\n" + ROW.strip() + ",2026-11-20T10:15:00\n"
+    + ROW.strip().replace("RX1", "RX2").replace("2026-11-01", "2026-11-03") + ",2026-11-19T10:15:00\n"
+    + ROW.strip().replace("1234567", "7654321") + ",2026-11-18T08:00:00\n"
+)  # fmt: skip
+REPORTED = COLUMNS + 'reported_at = "Reported"\n'
+
+
+def heard(mapping):
+    found = [item for item in items(TWO_STORES, mapping) if isinstance(item, Heard)]
+    return {pharmacy.key: one.created.isoformat() for one in found for pharmacy in one.pharmacies}
+
+
+def test_a_file_is_word_of_its_pharmacies_when_its_mapping_says_what_tells_how_current_it_is():
+    by_report = FILE + 'current_by = "reported_at"\n' + REPORTED
+    assert heard(by_report) == {
+        "ncpdp:1234567": "2026-11-20T10:15:00",
+        "ncpdp:7654321": "2026-11-18T08:00:00",
+    }
+    by_day = FILE + 'current_by = "filled_on"\n' + REPORTED
+    assert heard(by_day)["ncpdp:1234567"] == "2026-11-03T00:00:00"
+
+
+def test_a_file_of_which_nothing_says_so_is_word_of_no_pharmacy():
+    assert heard(FILE + REPORTED) == {}
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_word_of_no_pharmacy():
+    mapping = FILE + 'current_by = "filled_on"\n' + COLUMNS
+    found = items((HEADER + ROW).encode() + b"\xff\xfe,x\n", mapping)
+    assert [type(item) for item in found][-1] is Broken
+    assert not any(isinstance(item, Heard) for item in found)
+
+
+def test_what_tells_how_current_a_file_is_needs_a_column():
+    with pytest.raises(InvalidInput, match="current_by reported_at"):
+        read_mapping((FILE + 'current_by = "reported_at"\n' + COLUMNS).encode())
