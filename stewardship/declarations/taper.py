@@ -77,6 +77,11 @@ class _Review(SourcedRow):
     days = _number(1, 90, required=True)
 
 
+class _Use(SourcedRow):
+    gap_days = _number(0, 365, required=True)
+    unknown_supply_days = _number(1, 3_660, required=True)
+
+
 class _Alarm(SourcedRow):
     tolerance_percent = _number(0, 50, required=True)
     early_days = _number(0, 60, required=True)
@@ -96,6 +101,7 @@ class _File(_Strict):
     products = fields.Nested(_Products, required=True)
     ending = fields.Nested(_Ending, required=True)
     review = fields.Nested(_Review, required=True)
+    use = fields.Nested(_Use, required=True)
     alarm = fields.Nested(_Alarm, required=True)
     note = fields.List(fields.Nested(_Note), required=True, validate=_SOME)
 
@@ -119,7 +125,7 @@ def read_taper_terms(reference: Path) -> TaperTerms:
         for row in said["pace"]
     )
     _refuse_gaps(paces)
-    for part in ("products", "ending", "review", "alarm"):
+    for part in ("products", "ending", "review", "use", "alarm"):
         cited(FILE, said[part], known)
     products, alarm = said["products"], said["alarm"]
     return TaperTerms(
@@ -132,6 +138,8 @@ def read_taper_terms(reference: Path) -> TaperTerms:
         for_pain_only=frozenset(products["for_pain_only"]),
         last_per_week=said["ending"]["last_per_week"],
         review_days=said["review"]["days"],
+        use_gap_days=said["use"]["gap_days"],
+        unknown_supply_days=said["use"]["unknown_supply_days"],
         tolerance_percent=Decimal(alarm["tolerance_percent"]),
         early_days=alarm["early_days"],
         missing_days=alarm["missing_days"],

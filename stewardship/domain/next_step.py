@@ -33,6 +33,7 @@ class Kind(StrEnum):
     REPEAT = "repeat"  # a benefit that faded
     ADD = "add"  # beside what there is
     REPLACE = "replace"  # in place of what did not help or did harm
+    ASK = "ask"  # a fact that decides whether the next step suits
     NOTHING_LEFT = "nothing-left"
 
 
@@ -126,6 +127,15 @@ class _Next:
             if opened:
                 because = f"{about} relieved{_relief(outcome)}: {treatment.diagnostic.lower()}"
                 return self._suggest(Kind.PROCEED, because, opened[0], step)
+            unsure = [u for u in self.around.known.undecided if treatment.id in u.treatment.requires]
+            if unsure:
+                title = unsure[0].treatment.title
+                because = (
+                    f"{about} relieved{_relief(outcome)}; whether {title.lower()} suits is not known yet"
+                )
+                return Suggestion(
+                    Kind.ASK, because, unsure[0].treatment.id, title, step.id, check_first=unsure[0].needs
+                )
             because = f"{about} relieved{_relief(outcome)}, which shows the source; it goes into every letter"
             return self._planned() or self._other(Kind.ADD, because, step)
         if outcome.response is Response.PARTIAL:

@@ -185,7 +185,8 @@ def with_step(
             code="declined",
         )
     passed = skipped_rungs(plan, treatment.rung, known, before, declared)
-    faults = _faults_of(plan, new, treatment, terms, before, passed)
+    faults = _faults_of(plan, new, treatment, terms, before, passed, declared)
+    faults += _spoken_against(new, treatment, known, faults)
     if faults:
         raise InvalidInput("the step does not say all that it must", faults=tuple(faults))
     said = new.skipped or "; ".join(f"{rung.title}: {rung.why}" for rung in passed)
@@ -256,6 +257,7 @@ def _faults_of(
     terms: PlanTerms,
     before: tuple[Tried, ...],
     passed: tuple[SkippedRung, ...],
+    declared: Alternatives,
 ) -> list[Fault]:
     faults = []
     if new.discipline and new.discipline not in terms.disciplines:
@@ -266,8 +268,10 @@ def _faults_of(
         if not set(new.basis) - {Basis.IMAGING}:
             words = "imaging alone never suffices: say what in history, examination or a block fits the pain"
             faults.append(Fault("/basis", "imaging-alone" if new.basis else "required", words))
-        if any(rung.options for rung in passed) and not new.skipped.strip():
-            titles = ", ".join(rung.title for rung in passed if rung.options)
+        # What an earlier intervention was given a reason for is not asked for again.
+        told = max((r for r in _rungs(plan, declared) if r >= INTERVENTIONAL), default=-1)
+        titles = ", ".join(rung.title for rung in passed if rung.options and rung.number > told)
+        if titles and not new.skipped.strip():
             faults.append(Fault("/skipped", "required", f"say why this is passed over: {titles}"))
     if treatment.diagnostic and not new.target.strip():
         faults.append(Fault("/target", "required", "say what the test is aimed at"))
@@ -278,6 +282,22 @@ def _faults_of(
             words = f"it {what} before: say why it is tried again"
             faults.append(Fault("/despite", "required", words))
     return faults
+
+
+def _rungs(plan: PainPlan, declared: Alternatives) -> list[int]:
+    return [declared.treatments[step.treatment].rung for step in plan.steps]
+
+
+def _spoken_against(
+    new: NewStep, treatment: Treatment, known: Recommendation, faults: list[Fault]
+) -> list[Fault]:
+    """What is not offered to this patient is added with a reason only; what speaks against it is said."""
+    against = [
+        r.text for e in known.left_out if e.treatment.id == treatment.id and not e.part for r in e.reasons
+    ]
+    if not against or new.despite.strip() or any(f.pointer == "/despite" for f in faults):
+        return []
+    return [Fault("/despite", "spoken-against", f"say why nevertheless: {'; '.join(against)}")]
 
 
 # --- a step goes its way ---------------------------------------------------------------------------------

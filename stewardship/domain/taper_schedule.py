@@ -81,6 +81,8 @@ class TaperTerms:
     for_pain_only: frozenset[str]
     last_per_week: int
     review_days: int
+    use_gap_days: int
+    unknown_supply_days: int
     tolerance_percent: Decimal
     early_days: int
     missing_days: int

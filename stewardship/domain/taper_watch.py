@@ -15,10 +15,12 @@ from decimal import Decimal
 from stewardship.domain.chart import Chart
 from stewardship.domain.dosage import highest_dose, supply_dose
 from stewardship.domain.episodes import Exposure, same_strength
+from stewardship.domain.flags import Flag, Untold
 from stewardship.domain.orders import SupplyKind
 from stewardship.domain.tablets import WEEK
 from stewardship.domain.taper import Taper
 from stewardship.domain.taper_schedule import TaperTerms, rounded
+from stewardship.domain.wording import FactValue
 
 #: The kind of flag that a pharmacist sees.
 KIND = "taper-faster-than-planned"
@@ -55,6 +57,23 @@ def compare(taper: Taper, chart: Chart, terms: TaperTerms) -> tuple[FasterThanPl
     if not taper.under_way:
         return ()
     return tuple(_Comparison(taper, chart, terms).found())
+
+
+def flagged(taper: Taper, chart: Chart, terms: TaperTerms) -> tuple[Flag | Untold, ...]:
+    """The same for the pharmacist's queue: a flag labels the fill that fell."""
+    made: list[Flag | Untold] = []
+    for seen in compare(taper, chart, terms):
+        if isinstance(seen, CannotCompare):
+            made.append(Untold(KIND, seen.supply, seen.missing))
+            continue
+        facts: dict[str, FactValue] = {
+            "taper": taper.id,
+            "dispensed_mg": seen.dispensed_mg,
+            "planned_mg": seen.planned_mg,
+            "tolerance_percent": terms.tolerance_percent,
+        }
+        made.append(Flag(KIND, seen.supply, seen.on, seen.until, seen.supplies, facts, seen.complete))
+    return tuple(made)
 
 
 class _Comparison:
