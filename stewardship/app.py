@@ -16,6 +16,7 @@ from flask import Flask, Response, abort, request
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as WSGIResponse
 
 from stewardship import __version__, api, auth, browsers, cds_hooks, web
@@ -62,6 +63,10 @@ def create_app(
         TRAP_HTTP_EXCEPTIONS=False,
         PROPAGATE_EXCEPTIONS=False,
     )
+    if settings.trusted_proxies:
+        # Only so many of the addresses that stand in the headers were written by proxies of the operator's.
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     install(app, running)
     observe(app)
     _guard_addresses(app)

@@ -21,9 +21,11 @@ from sqlalchemy.orm import Session
 
 from stewardship import browsers
 from stewardship.db.engine import transaction
+from stewardship.domain.connections import RecordSystem
 from stewardship.domain.errors import Forbidden, Unauthenticated
 from stewardship.domain.identity import Stage
 from stewardship.domain.people import Principal, Role
+from stewardship.record_systems import caller as hook_caller
 from stewardship.runtime import Runtime, Trusted, runtime
 from stewardship.services import tokens
 
@@ -58,6 +60,11 @@ class Permission(StrEnum):
     READ_MESSAGES = "messages:read"
     ISSUE_LINKS = "questionnaire-links:issue"
     READ_JOBS = "jobs:read"
+    READ_INSTRUMENTS = "instruments:read"
+    READ_FUNCTION = "function:read"
+    RECORD_FUNCTION = "function:record"
+    WORK_ON_FUNCTION = "function:work"
+    SET_CALENDAR = "calendar:set"
     CALL_HOOKS = "cds-hooks"
     #: Every known caller may ask who it is taken for.
     KNOW_ONESELF = "self:read"
@@ -66,6 +73,10 @@ class Permission(StrEnum):
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.PRESCRIBER: frozenset(
         {
+            Permission.READ_INSTRUMENTS,
+            Permission.READ_FUNCTION,
+            Permission.RECORD_FUNCTION,
+            Permission.WORK_ON_FUNCTION,
             Permission.SCREEN_ORDERS,
             Permission.READ_CARE,
             Permission.RECORD_CARE,
@@ -87,6 +98,10 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.PHARMACIST: frozenset(
         {
+            Permission.READ_INSTRUMENTS,
+            Permission.READ_FUNCTION,
+            Permission.RECORD_FUNCTION,
+            Permission.WORK_ON_FUNCTION,
             Permission.READ_FLAGS,
             Permission.WORK_FLAGS,
             Permission.SCREEN_ORDERS,
@@ -107,6 +122,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.COMPLIANCE: frozenset(
         {
+            Permission.READ_INSTRUMENTS,
+            Permission.READ_FUNCTION,
             Permission.READ_FLAGS,
             Permission.READ_DECISIONS,
             Permission.READ_SNOOZES,
@@ -123,6 +140,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.EHR: frozenset(
         {
+            Permission.READ_INSTRUMENTS,
+            Permission.RECORD_FUNCTION,
             Permission.CALL_HOOKS,
             Permission.READ_CARE,
             Permission.SCREEN_ORDERS,
@@ -135,7 +154,14 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
         }
     ),
     Role.ADMIN: frozenset(
-        {Permission.READ_JOBS, Permission.READ_POLICIES, Permission.READ_DRUGS, Permission.KNOW_ONESELF}
+        {
+            Permission.SET_CALENDAR,
+            Permission.READ_INSTRUMENTS,
+            Permission.READ_JOBS,
+            Permission.READ_POLICIES,
+            Permission.READ_DRUGS,
+            Permission.KNOW_ONESELF,
+        }
     ),
 }
 
@@ -146,19 +172,20 @@ _MOST_TRUSTED = 1_000
 
 
 def requires(
-    permission: Permission, *, open_in_demo: bool = False, unasked: bool = False
+    permission: Permission, *, record_systems: bool = False, unasked: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let the view be reached only by callers who may do this; it finds them with ``principal()``.
 
-    ``open_in_demo`` is for CDS Hooks alone: where the settings say so, a call that brings no token of
-    ours is taken for the EHR of the demonstration's organisation. ``unasked`` is for what a page asks for by
+    ``record_systems`` is for CDS Hooks alone: there a record system may bring a JSON Web Token of its own,
+    and where the settings say so, one that brings no token of ours is taken for the EHR of the
+    demonstration's organisation. ``unasked`` is for what a page asks for by
     itself, again and again: it keeps nobody signed in who has gone away.
     """
 
     def guard(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            _admit(permission, open_in_demo=open_in_demo, unasked=unasked)
+            _admit(permission, record_systems=record_systems, unasked=unasked)
             return view(*args, **kwargs)
 
         guarded.permission = permission  # type: ignore[attr-defined]
@@ -201,11 +228,11 @@ def reader() -> Principal | None:
     return found.principal if found is not None and found.stage is Stage.WHOLE else None
 
 
-def _admit(permission: Permission, *, open_in_demo: bool, unasked: bool) -> None:
+def _admit(permission: Permission, *, record_systems: bool, unasked: bool) -> None:
     if browsers.is_page() and not browsers.brings_token():
         known = _signed_in(unasked=unasked)
     else:
-        known = _caller(open_in_demo=open_in_demo)
+        known = _caller(record_systems=record_systems)
     g.principal = known
     if permission not in PERMISSIONS[known.role]:
         raise Forbidden(f"this needs the permission {permission}, which the role {known.role} does not have")
@@ -223,12 +250,12 @@ def _signed_in(*, unasked: bool) -> Principal:
     return found.principal
 
 
-def _caller(*, open_in_demo: bool) -> Principal:
+def _caller(*, record_systems: bool) -> Principal:
     """The program, or person, that the request's token names."""
     token = _bearer_token()
     running = runtime()
-    if open_in_demo and running.settings.cds_open and _is_foreign(token):
-        return Principal("demo-ehr", running.settings.demo_organisation, Role.EHR)
+    if record_systems and _is_foreign(token):
+        return _record_system(token, running)
     if token is None:
         raise Unauthenticated("bring a token: Authorization: Bearer ...")
     known = _known(token, running)
@@ -236,6 +263,33 @@ def _caller(*, open_in_demo: bool) -> Principal:
         raise Unauthenticated("the token is not known, or no longer good")
     g.token = token
     return known
+
+
+def _record_system(token: str | None, running: Runtime) -> Principal:
+    """The record system that a token of its own making names; anybody, where a demonstration is open."""
+    if running.settings.cds_open:
+        return Principal("demo-ehr", running.settings.demo_organisation, Role.EHR)
+    if token is None:
+        raise Unauthenticated("bring a token: Authorization: Bearer ...")
+    found = hook_caller(token, running, addresses=_addresses(running))
+    if found is None:
+        raise Unauthenticated("the token is not one of a record system that is known, or no longer good")
+    g.record_system = found
+    return found.principal
+
+
+def serves(fhir_server: str) -> bool:
+    """Whether the record system that calls may ask for that FHIR server; one with a token of ours may."""
+    found = g.get("record_system")
+    return not isinstance(found, RecordSystem) or found.serves(fhir_server)
+
+
+def _addresses(running: Runtime) -> frozenset[str]:
+    """What a token for the current request may name as its audience: the service that is called. What is
+    reported back about its cards belongs to it too."""
+    base = running.settings.public_url or request.host_url.rstrip("/")
+    whole = base + request.path
+    return frozenset({whole, whole.removesuffix("/feedback")})
 
 
 def _known(token: str, running: Runtime) -> Principal | None:

@@ -14,6 +14,8 @@
 ``STEWARDSHIP_DEMO_ORGANISATION``  whose EHR such a call is taken for
 ``STEWARDSHIP_POLICIES_DIR``       another folder of policy files
 ``STEWARDSHIP_PUBLIC_URL``         the address under which clients reach the service, for links in cards
+``STEWARDSHIP_CONNECTIONS``        a file that names record systems and identity providers
+``STEWARDSHIP_TRUSTED_PROXIES``    how many proxies before the service say who calls; none by default
 ``STEWARDSHIP_TIME_BUDGET_MS``     how long a check may take before it says that it could not finish
 ``STEWARDSHIP_SMTP_URL``           who sends mail: ``smtps://user:password@host``, ``smtp+starttls://...``
 ``STEWARDSHIP_MAIL_FROM``          the address that mail comes from
@@ -80,6 +82,8 @@ class Settings:
     policies_dir: Path | None = None
     public_url: str = ""
     debug: bool = False
+    connections_file: Path | None = None
+    trusted_proxies: int = 0
     #: Without one, mail waits in the outbox.
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
@@ -134,6 +138,8 @@ class Settings:
             policies_dir=Path(policies) if policies else None,
             public_url=_public_url(environ.get("STEWARDSHIP_PUBLIC_URL", "")),
             debug=_flag(environ, "STEWARDSHIP_DEBUG"),
+            connections_file=_file(environ, "STEWARDSHIP_CONNECTIONS"),
+            trusted_proxies=_few(environ, "STEWARDSHIP_TRUSTED_PROXIES"),
             smtp_url=_smtp_url(environ.get("STEWARDSHIP_SMTP_URL", "")),
             mail_from=_mail_from(environ.get("STEWARDSHIP_MAIL_FROM", "")),
             time_budget=_milliseconds(environ, "STEWARDSHIP_TIME_BUDGET_MS", cls.time_budget),
@@ -194,6 +200,18 @@ def _milliseconds(environ: Mapping[str, str], name: str, default: float) -> floa
     if not (word.isascii() and word.isdigit() and 50 <= int(word[:9]) <= 60_000):
         raise Misconfigured(f"{name} must be a number of milliseconds from 50 to 60000")
     return int(word) / 1000
+
+
+def _file(environ: Mapping[str, str], name: str) -> Path | None:
+    word = environ.get(name, "").strip()
+    return Path(word) if word else None
+
+
+def _few(environ: Mapping[str, str], name: str) -> int:
+    word = environ.get(name, "").strip() or "0"
+    if not (word.isascii() and word.isdigit() and len(word) == 1):
+        raise Misconfigured(f"{name} must be a number from 0 to 9")
+    return int(word)
 
 
 def _origin(text: str) -> str:

@@ -13,11 +13,14 @@ from typing import cast
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from stewardship.config import Misconfigured, Settings
+from stewardship.config import Environment, Misconfigured, Settings
 from stewardship.db import Sessions, migrate, transaction
 from stewardship.declarations import Library, load
+from stewardship.declarations.connections import read_connections
+from stewardship.domain.connections import Connections
 from stewardship.domain.errors import DeclarationError, Unavailable
 from stewardship.domain.people import Principal
+from stewardship.record_keys import KeyRing
 from stewardship.services.catalogue import SiteCatalogues, organisations_with_products
 from stewardship.witness import open_database
 
@@ -61,6 +64,9 @@ class Runtime:
     sessions: Sessions
     clock: Callable[[], datetime] = utc_now
     trusted: dict[str, Trusted] = field(default_factory=dict, repr=False)
+    #: Whom the installation is connected to, and the keys of the record systems among them.
+    connections: Connections = field(default_factory=Connections)
+    key_ring: KeyRing = field(default_factory=KeyRing, repr=False)
     _catalogues: SiteCatalogues = field(init=False, repr=False)
     _looked: dict[str, Looked] = field(default_factory=dict, init=False, repr=False)
 
@@ -106,7 +112,8 @@ def prepare(
     if not library.in_force(clock().date()):
         raise DeclarationError("no policy is in force today: nothing would be checked")
     sessions = sessions or _connect(settings)
-    running = Runtime(settings, library, sessions, clock)
+    connections = _connections(settings)
+    running = Runtime(settings, library, sessions, clock, connections=connections)
     try:
         migrate.require_current(sessions.kw["bind"])
         with transaction(sessions, write=False) as session:
@@ -117,6 +124,18 @@ def prepare(
     for organisation in with_products:
         running.library_of(organisation)
     return running
+
+
+def _connections(settings: Settings) -> Connections:
+    """Whom the installation is connected to. They must know us by an address that no request can change."""
+    found = read_connections(settings.connections_file)
+    named = found.record_systems or found.providers
+    if named and not settings.public_url and settings.environment is Environment.PRODUCTION:
+        raise Misconfigured(
+            "STEWARDSHIP_CONNECTIONS names others; say in STEWARDSHIP_PUBLIC_URL under which address they know "
+            "this service"
+        )
+    return found
 
 
 def _connect(settings: Settings) -> Sessions:

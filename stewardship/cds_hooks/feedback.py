@@ -29,7 +29,7 @@ guard(blueprint)
 
 
 @blueprint.post("/cds-services/<service_id>/feedback")
-@requires(Permission.CALL_HOOKS, open_in_demo=True)
+@requires(Permission.CALL_HOOKS, record_systems=True)
 def give(service_id: str) -> Response:
     """Keep what is reported: all of it, or nothing when one of the cards is unknown."""
     running, by = runtime(), principal()

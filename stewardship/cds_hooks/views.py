@@ -9,7 +9,7 @@ admitted gets an empty answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ from flask import Blueprint, Response
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from stewardship.auth import Permission, note_use, principal, public, requires
+from stewardship.auth import Permission, note_use, principal, public, requires, serves
 from stewardship.bodies import json_body
 from stewardship.cds_hooks import cards
 from stewardship.cds_hooks.budget import TooLate, within
@@ -42,6 +42,8 @@ guard(blueprint)
 _NOT_MADE = {
     "patient-mismatch": "Opioid order could not be checked: patient does not match. "
     "Close it and order again in the right chart.",
+    "foreign-server": "Opioid check could not be made: this record system's server is not registered here. "
+    "Check by hand before signing.",
     "unavailable": "Opioid check could not be made: records cannot be reached. Check by hand before signing.",
     "timeout": "Opioid check could not be made in time. Check by hand before signing.",
     "fault": "Opioid check could not be made: the service has a fault. Check by hand before signing.",
@@ -58,7 +60,7 @@ def discovery() -> Response:
 
 
 @blueprint.post("/cds-services/<service_id>")
-@requires(Permission.CALL_HOOKS, open_in_demo=True)
+@requires(Permission.CALL_HOOKS, record_systems=True)
 def call(service_id: str) -> Response:
     """Judge what a client asks about, keep the decisions, and answer with cards."""
     running, by = runtime(), principal()
@@ -69,6 +71,9 @@ def call(service_id: str) -> Response:
     settings, library = running.settings, running.library_of(by.organisation_id)
     call = _Call(f"cds-hooks/{service.hook}", by, running.clock(), deadline, library)
     document = json_body(max_bytes=settings.hook_bytes, max_keys=settings.hook_keys)
+    if _is_for_another_server(document):
+        _note_refusal(call, "foreign-server")
+        return _not_made("foreign-server")
     try:
         asked = read_request(
             document,
@@ -104,30 +109,38 @@ def _check(
     """Judge, and keep the decisions, which cards show them, and that the token was used."""
     if asked.asks_for_nothing and not before:
         return (), ()
-    # The transaction has a thread of its own, which must know whose request it works for.
+    by, now = call.by, call.now
+    # The transactions have threads of their own, which must know whose request they work for.
     here = copy_context()
 
-    def check(session: Session) -> tuple[Sequence[Checked], Sequence[cards.Told]]:
-        checked: Sequence[Checked] = ()
+    def look(session: Session) -> Callable[[Session], tuple[Sequence[Checked], Sequence[cards.Told]]]:
+        weighed = None
         if not asked.asks_for_nothing:
-            checked = orders.check(
-                session,
-                call.library,
-                asked.orders,
-                asked.chart,
-                channel=call.channel,
-                by=call.by,
-                now=call.now,
+            weighed = orders.weigh(
+                session, call.library, asked.orders, asked.chart, channel=call.channel, by=by, now=now
             )
+        checked = weighed.checked if weighed is not None else ()
         told = cards.plan(checked, before=before)
-        feedback.cards_shown(session, cards.shown(told, before=before), by=call.by, now=call.now)
-        here.run(note_use, session)
-        return checked, told
+
+        def keep(session: Session) -> tuple[Sequence[Checked], Sequence[cards.Told]]:
+            if weighed is not None:
+                orders.keep(session, weighed, by=by, now=now)
+            feedback.cards_shown(session, cards.shown(told, before=before), by=by, now=now)
+            here.run(note_use, session)
+            return checked, told
+
+        return keep
 
     try:
-        return within(call.deadline, runtime().sessions, check)
+        return within(call.deadline, runtime().sessions, look)
     except InvalidInput as cause:
         raise UnusableId from cause
+
+
+def _is_for_another_server(document: object) -> bool:
+    """Whether the request speaks for a FHIR server that its record system was not registered with."""
+    named = document.get("fhirServer") if isinstance(document, dict) else None
+    return isinstance(named, str) and not serves(named)
 
 
 def _note_refusal(call: _Call, code: str) -> None:
@@ -139,7 +152,7 @@ def _note_refusal(call: _Call, code: str) -> None:
         audit.record(session, "order.not-checked", subject=subject, by=call.by, now=call.now, detail=detail)
 
     try:
-        within(call.deadline, runtime().sessions, record)
+        within(call.deadline, runtime().sessions, lambda _: record)
     except (StewardshipError, TooLate) as cause:
         report_fault(cause)
 

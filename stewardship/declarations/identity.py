@@ -98,6 +98,7 @@ class _HookToken(StrictSchema):
     longest_id = _number(16, 200)
     longest_bytes = _number(1_024, 65_536)
     keys_minutes = _number(1, 1_440)
+    keys_longest_hours = _number(1, 168)
     look_again_seconds = _number(1, 3_600)
     fetch_seconds = _number(1, 10)
 
@@ -178,6 +179,7 @@ def _hook_token(said: dict[str, Any]) -> HookTokenTerms:
         longest_id=said["longest_id"],
         longest_bytes=said["longest_bytes"],
         keys=timedelta(minutes=said["keys_minutes"]),
+        keys_longest=timedelta(hours=said["keys_longest_hours"]),
         look_again=timedelta(seconds=said["look_again_seconds"]),
         fetch=timedelta(seconds=said["fetch_seconds"]),
     )

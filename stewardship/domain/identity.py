@@ -101,6 +101,7 @@ class HookTokenTerms:
     longest_id: int
     longest_bytes: int
     keys: timedelta
+    keys_longest: timedelta
     look_again: timedelta
     fetch: timedelta
 
