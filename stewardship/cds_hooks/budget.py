@@ -3,9 +3,10 @@
 A prescriber waits for the answer. When the time is over, the answer says that the check was not made, and
 what the thread may still finish is rolled back: a decision that nobody saw must not be on record as shown.
 
-A commit waits for the disk, and everybody else for the commit. Checks that wait at the same moment
-therefore share one transaction, and none is answered before it is committed. When one of them fails or is
-too late, all of it is rolled back and each is done again in a transaction of its own.
+A check looks first, in a transaction that waits for nobody, and then writes. Writers take turns: a commit
+waits for the disk, and everybody else for the commit. Checks that come to write at the same moment therefore
+share one transaction, and none is answered before it is committed. When one of them fails or is too late, all
+of it is rolled back and each is written again in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from sqlalchemy.orm import Session
 from stewardship.db import Sessions, transaction
 
 T = TypeVar("T")
+#: What writes, made by what looks.
+Keep = Callable[[Session], T]
 
-#: Transactions at one time in one process, those that hang included; more wait, within their own time.
+#: Checks at one time in one process, those that hang included; more wait, within their own time.
 _AT_ONCE = 16
 _WORKERS = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cds-check")
 #: Checks in one transaction: the first of them waits for the last.
@@ -36,32 +39,44 @@ class TooLate(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Asked:
-    """One check: what is to be done, whether its time is over, and where its answer goes."""
+    """One check: how it looks, what it has to write, whether its time is over, where its answer goes."""
 
     sessions: Sessions
-    work: Callable[[Session], Any]
+    look: Callable[[Session], Keep[Any]]
+    keep: Keep[Any] | None = None
     over: bool = False
     answer: Future[Any] = field(default_factory=Future)
 
 
-def within(deadline: float, sessions: Sessions, work: Callable[[Session], T]) -> T:
-    """Do the work in a transaction, until the deadline (of ``time.monotonic``); after it ``TooLate``.
+def within(deadline: float, sessions: Sessions, look: Callable[[Session], Keep[T]]) -> T:
+    """Look, and do the writing that ``look`` answers with, each in a transaction, until the deadline (of
+    ``time.monotonic``); after it ``TooLate``.
 
-    ``work`` may be called again after a rollback.
+    The writing may be done again after a rollback, the looking is not.
     """
-    asked = _Asked(sessions, work)
-    _QUEUE.add(asked)
+    asked = _Asked(sessions, look)
+    _WORKERS.submit(_look, asked)
     try:
         answer: T = asked.answer.result(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        asked.over = True
         _QUEUE.pass_by(asked)
         raise TooLate from None
     return answer
 
 
+def _look(asked: _Asked) -> None:
+    try:
+        with transaction(asked.sessions, write=False) as session:
+            asked.keep = asked.look(session)
+    except Exception as cause:  # noqa: BLE001 - whoever asked is told of it
+        asked.answer.set_exception(cause)
+    else:
+        _QUEUE.add(asked)
+
+
 class _Queue:
-    """Checks that wait, and the one thread that takes them, as many as there are, into a transaction."""
+    """Checks that wait to write, and the one thread that takes them, as many as there are, into a
+    transaction."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -69,24 +84,28 @@ class _Queue:
         self._leader: object | None = None
 
     def add(self, asked: _Asked) -> None:
-        """Have it done with what waits already, or at once when nothing does."""
+        """Have it written with what waits already; when nobody takes that, by this thread."""
         with self._lock:
+            if asked.over:
+                return
             self._waiting.append(asked)
-            if self._leader is None:
-                self._lead()
+            if self._leader is not None:
+                return
+            self._leader = leader = object()
+        self._work(leader)
 
     def pass_by(self, late: _Asked) -> None:
         """Leave behind a transaction that takes too long: what waits goes on without it."""
         with self._lock:
+            late.over = True
+            if late.keep is None:
+                return
             if late in self._waiting:
                 self._waiting.remove(late)
             self._leader = None
             if self._waiting:
-                self._lead()
-
-    def _lead(self) -> None:
-        self._leader = leader = object()
-        _WORKERS.submit(self._work, leader)
+                self._leader = leader = object()
+                _WORKERS.submit(self._work, leader)
 
     def _work(self, leader: object) -> None:
         while group := self._next(leader):
@@ -112,7 +131,7 @@ _QUEUE = _Queue()
 def _transact(group: list[_Asked]) -> None:
     try:
         with transaction(group[0].sessions) as session:
-            made = [asked.work(session) for asked in group]
+            made = [asked.keep(session) for asked in group if asked.keep is not None]
             if any(asked.over for asked in group):
                 raise TooLate
     except Exception as cause:  # noqa: BLE001 - whoever asked is told of it

@@ -19,7 +19,7 @@ from stewardship.db.columns import ID_LENGTH
 from stewardship.db.engine import begin_writing, new_id
 from stewardship.db.patients import ensure_patient, hold_patient
 from stewardship.db.prepared import Prepared
-from stewardship.domain.chart import Chart
+from stewardship.domain.chart import Chart, Patient
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.orders import Order
 from stewardship.domain.people import Principal
@@ -48,6 +48,30 @@ class Checked:
     decision: Decision
     chart: Chart | None = field(default=None, repr=False, compare=False)
     documents: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """One decision: what is told of it, its row, and the rows of its findings that speak."""
+
+    checked: Checked
+    decision: dict[str, Any]
+    aloud: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Orders that were judged and are not kept yet, about a patient as known here and as brought."""
+
+    known: charts.KnownPatient
+    patient: Patient
+    policies: tuple[Policy, ...]
+    each: tuple[_One, ...]
+
+    @property
+    def checked(self) -> tuple[Checked, ...]:
+        """What is told of each, once it is kept."""
+        return tuple(one.checked for one in self.each)
 
 
 def screen(
@@ -81,16 +105,34 @@ def check(
     A draft never counts as a supply later. Without orders the chart alone is looked at. Runs well in a
     ``late`` transaction: a decision holds the chart that it was made on, whatever is written meanwhile.
     """
+    weighed = weigh(session, library, orders, brought, channel=channel, by=by, now=now)
+    begin_writing(session)
+    keep(session, weighed, by=by, now=now)
+    return list(weighed.checked)
+
+
+def weigh(
+    session: Session,
+    library: Library,
+    orders: Sequence[Order],
+    brought: Chart,
+    *,
+    channel: str,
+    by: Principal,
+    now: datetime,
+) -> Weighed:
+    """The first half of a check, which only looks: judge, and write down what is to be kept."""
     _refuse_unfit(orders, brought)
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=brought.patient.id)
     judged = _judge(session, library, known, orders, brought, by=by, now=now)
-    begin_writing(session)
-    patient = ensure_patient(session, known, brought.patient, organisation_id=by.organisation_id, now=now)
-    kept = _keep(session, library, patient, judged, action="order.checked", channel=channel, by=by, now=now)
-    return [
-        Checked(decision_id, one.order, brought.patient.id, one.decision, one.chart, found)
-        for (decision_id, found), one in zip(kept, judged, strict=True)
-    ]
+    return _written(library, known, brought.patient, judged, channel=channel, by=by, now=now)
+
+
+def keep(session: Session, weighed: Weighed, *, by: Principal, now: datetime) -> None:
+    """The second half, in any later transaction: keep the decisions with their findings and audit events."""
+    organisation = by.organisation_id
+    patient = ensure_patient(session, weighed.known, weighed.patient, organisation_id=organisation, now=now)
+    _keep(session, weighed, patient, action="order.checked", by=by, now=now)
 
 
 def submit(
@@ -126,11 +168,11 @@ def submit(
         "submitted_at": now,
         "by_user": by.user_id,
     }
-    ((decision_id, _),) = _keep(
-        session, library, patient, judged, action="order.submitted", channel=channel, by=by, now=now
-    )
-    session.connection().execute(insert(_orders), {**row, "decision_id": decision_id})
-    return Checked(decision_id, order, brought.patient.id, judged[0].decision, judged[0].chart)
+    weighed = _written(library, known, brought.patient, judged, channel=channel, by=by, now=now)
+    _keep(session, weighed, patient, action="order.submitted", by=by, now=now)
+    checked = weighed.each[0].checked
+    session.connection().execute(insert(_orders), {**row, "decision_id": checked.decision_id})
+    return checked
 
 
 # --- judging -------------------------------------------------------------------------------------
@@ -171,28 +213,22 @@ _INSERT_DECISION = Prepared.insert(_decisions)
 _INSERT_FINDING = Prepared.insert(_findings)
 
 
-def _keep(
-    session: Session,
+def _written(
     library: Library,
-    patient: str,
+    known: charts.KnownPatient,
+    patient: Patient,
     judged: Sequence[Judged],
     *,
-    action: str,
     channel: str,
     by: Principal,
     now: datetime,
-) -> list[tuple[str, tuple[str, ...]]]:
-    """Write decisions, findings and audit events; the ids of the decisions and their findings' documents."""
-    policies = library.in_force(now.date())
-    in_force = policy_versions.keep(session, policies, organisation_id=by.organisation_id)
-    decisions: list[dict[str, Any]] = []
-    kept: list[tuple[str, tuple[str, ...]]] = []
-    aloud: list[dict[str, Any]] = []
-    events: list[dict[str, Any]] = []
+) -> Weighed:
+    """What was judged as the rows that keep it, but for what only the one who writes knows."""
+    each = []
     for one in judged:
         decision_id = new_id(now)
         said = tuple([documents.encode_shown(finding) for finding in one.decision.findings])
-        found = [
+        aloud = [
             {
                 "organisation_id": by.organisation_id,
                 "decision_id": decision_id,
@@ -214,7 +250,6 @@ def _keep(
         row = {
             "organisation_id": by.organisation_id,
             "id": decision_id,
-            "patient_id": patient,
             "order_id": one.decision.order_id,
             "channel": channel,
             "disposition": one.decision.disposition.value,
@@ -223,26 +258,32 @@ def _keep(
             "by_role": by.role.value,
             "order_document": None if one.order is None else documents.encode(one.order),
             "chart_document": documents.encode(one.chart),
-            "policies_document": in_force,
             "silent_document": findings.together(silent),
         }
-        decisions.append(row)
-        kept.append((decision_id, said))
-        aloud += found
-        events.append(
-            {
-                "channel": channel,
-                "disposition": row["disposition"],
-                "order": row["order_id"],
-                "sha256": content_digest(row, found),
-            }
-        )
+        checked = Checked(decision_id, one.order, patient.id, one.decision, one.chart, said)
+        each.append(_One(checked, row, aloud))
+    return Weighed(known, patient, library.in_force(now.date()), tuple(each))
+
+
+def _keep(
+    session: Session, weighed: Weighed, patient: str, *, action: str, by: Principal, now: datetime
+) -> None:
+    """Write decisions, findings and audit events."""
+    in_force = policy_versions.keep(session, weighed.policies, organisation_id=by.organisation_id)
+    here = {"patient_id": patient, "policies_document": in_force}
+    decisions = [one.decision | here for one in weighed.each]
     _INSERT_DECISION.run(session, decisions)
+    aloud = [finding for one in weighed.each for finding in one.aloud]
     if aloud:
         _INSERT_FINDING.run(session, aloud)
-    for (decision_id, _), detail in zip(kept, events, strict=True):
-        audit.record(session, action, subject=decision_id, by=by, now=now, detail=detail)
-    return kept
+    for decision, one in zip(decisions, weighed.each, strict=True):
+        detail = {
+            "channel": decision["channel"],
+            "disposition": decision["disposition"],
+            "order": decision["order_id"],
+            "sha256": content_digest(decision, one.aloud),
+        }
+        audit.record(session, action, subject=decision["id"], by=by, now=now, detail=detail)
 
 
 _DIGESTED = (

@@ -45,18 +45,19 @@ def kept(notes: Sessions) -> list[str]:
 
 @pytest.fixture
 def transactions(monkeypatch) -> list[str]:
-    """How each transaction that a check opened has ended, in order."""
+    """How each transaction in which checks wrote has ended, in order."""
     ended: list[str] = []
 
     @contextmanager
-    def watched(*args: Any, **kwargs: Any) -> Iterator[Session]:
+    def watched(*args: Any, write: bool = True) -> Iterator[Session]:
         try:
-            with transaction(*args, **kwargs) as session:
+            with transaction(*args, write=write) as session:
                 yield session
         except BaseException:
             ended.append("rolled back")
             raise
-        ended.append("committed")
+        if write:
+            ended.append("committed")
 
     monkeypatch.setattr(budget, "transaction", watched)
     return ended
@@ -77,9 +78,15 @@ def while_one_is_at_work(notes: Sessions) -> Iterator[Callable[..., Future[Any]]
 
     with ThreadPoolExecutor(8) as askers:
 
-        def ask(work: Callable[[Session], Any], *, seconds: float = SOON) -> Future[Any]:
+        def ask(
+            work: Callable[[Session], Any] | None = None,
+            *,
+            look: Callable[[Session], Any] | None = None,
+            seconds: float = SOON,
+        ) -> Future[Any]:
             before = waiting()
-            asked = askers.submit(within, time.monotonic() + seconds, notes, work)
+            looking = look or (lambda _: work)
+            asked = askers.submit(within, time.monotonic() + seconds, notes, looking)
             until = time.monotonic() + SOON
             while work is not first and waiting() == before and time.monotonic() < until:
                 time.sleep(0.001)
@@ -130,3 +137,54 @@ def test_one_that_is_over_its_time_leaves_nothing_and_the_others_are_kept(notes,
         late.result(SOON)
     assert other.result(SOON) == "b"
     assert kept(notes) == ["b"]
+
+
+def test_looking_waits_for_nobody_who_writes(notes):
+    looked = threading.Event()
+
+    def look(session: Session) -> Callable[[Session], str]:
+        looked.set()
+        return writing("b")
+
+    with while_one_is_at_work(notes) as ask:
+        asked = ask(look=look)
+        assert looked.wait(SOON)
+        assert not asked.done()
+    assert asked.result(SOON) == "b"
+
+
+def test_one_that_still_looks_when_its_time_is_over_writes_nothing_and_hinders_nobody(notes):
+    go_on = threading.Event()
+
+    def slow(session: Session) -> Callable[[Session], str]:
+        assert go_on.wait(SOON)
+        return writing("late")
+
+    with while_one_is_at_work(notes) as ask:
+        other = ask(writing("b"))
+        leader = budget._QUEUE._leader
+        with pytest.raises(TooLate):
+            within(time.monotonic() + 0.2, notes, slow)
+        assert budget._QUEUE._leader is leader
+    go_on.set()
+    assert other.result(SOON) == "b"
+    assert within(time.monotonic() + SOON, notes, lambda _: writing("c")) == "c"
+    assert kept(notes) == ["b", "c"]
+
+
+def test_writing_is_done_again_after_a_rollback_and_looking_is_not(notes):
+    looks: list[str] = []
+
+    def look(session: Session) -> Callable[[Session], str]:
+        looks.append("a")
+        return writing("a")
+
+    def fails(session: Session) -> None:
+        raise LookupError
+
+    with while_one_is_at_work(notes) as ask:
+        asked, bad = ask(look=look), ask(fails)
+    with pytest.raises(LookupError):
+        bad.result(SOON)
+    assert asked.result(SOON) == "a"
+    assert (looks, kept(notes)) == (["a"], ["a"])

@@ -67,11 +67,12 @@ def assert_not_made(answer: dict[str, Any], code: str) -> None:
         (LookupError(CANARY), "fault"),
     ],
 )
-def test_a_check_that_fails_is_a_card(ehr, monkeypatch, logged, cause, code):
+@pytest.mark.parametrize("half", ["weigh", "keep"])
+def test_a_check_that_fails_is_a_card(ehr, monkeypatch, logged, cause, code, half):
     def fails(*_args: Any, **_kwargs: Any) -> None:
         raise cause
 
-    monkeypatch.setattr(views.orders, "check", fails)
+    monkeypatch.setattr(views.orders, half, fails)
     response = ehr.post(a_hook(a_new_patient()))
     assert_not_made(read(response), code)
     assert CANARY not in response.get_data(as_text=True) + logged.getvalue()
@@ -114,24 +115,28 @@ def hasty(library, sessions) -> Flask:
 SOON = 5
 
 
-def test_a_check_over_its_time_is_a_card_in_time_and_leaves_nothing(hasty, issued, sessions, monkeypatch):
+@pytest.mark.parametrize("half", ["weigh", "keep"])
+def test_a_check_over_its_time_is_a_card_in_time_and_leaves_nothing(
+    hasty, issued, sessions, monkeypatch, half
+):
     go_on, ended = threading.Event(), threading.Event()
-    real_check, real_transaction = views.orders.check, budget.transaction
+    real_half, real_transaction = getattr(views.orders, half), budget.transaction
 
     def hangs(*args: Any, **kwargs: Any) -> Any:
-        made = real_check(*args, **kwargs)
+        made = real_half(*args, **kwargs)
         go_on.wait(60)
         return made
 
     @contextmanager
-    def watched(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def watched(*args: Any, write: bool = True) -> Iterator[Any]:
         try:
-            with real_transaction(*args, **kwargs) as session:
+            with real_transaction(*args, write=write) as session:
                 yield session
         finally:
-            ended.set()
+            if write or half == "weigh":
+                ended.set()
 
-    monkeypatch.setattr(views.orders, "check", hangs)
+    monkeypatch.setattr(views.orders, half, hangs)
     monkeypatch.setattr(budget, "transaction", watched)
     patient = a_new_patient()
     began = time.monotonic()
