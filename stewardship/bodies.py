@@ -8,15 +8,15 @@ from werkzeug.exceptions import UnsupportedMediaType
 from stewardship.intake.strict_json import loads
 
 
-def json_body(*, max_bytes: int, max_keys: int) -> object:
-    """The strict JSON of the current request's body.
+def json_body(*, max_bytes: int, max_keys: int, also: tuple[str, ...] = ()) -> object:
+    """The strict JSON of the current request's body. ``also`` are further names that JSON may go by.
 
     415 for anything that does not call itself JSON, for another character set and for compressed bodies
     (a small one may unfold to any size); 413 and 400 as ``strict_json.loads`` says.
     """
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
-    if request.mimetype != "application/json":
+    if request.mimetype not in ("application/json", *also):
         raise UnsupportedMediaType("send JSON as application/json")
     if request.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType("send JSON in UTF-8")

@@ -9,7 +9,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from stewardship.api import care, decisions, drugs, flags, imports, orders, policies, snoozes, who
+from stewardship.api import (
+    care,
+    decisions,
+    drugs,
+    flags,
+    function,
+    health,
+    imports,
+    orders,
+    policies,
+    questionnaire_links,
+    reviews,
+    snoozes,
+    who,
+)
 from stewardship.api import matches as matching
 from stewardship.api.openapi import make_api, pages
 
@@ -24,6 +38,10 @@ ROOMS = (
     matching.room,
     policies.room,
     drugs.room,
+    questionnaire_links.room,
+    function.room,
+    reviews.room,
+    health.room,
     who.room,
 )
 

@@ -441,11 +441,11 @@ def read(session: Session, review_id: str, *, by: Principal) -> ReviewRecord:
 
 
 def of_patient(session: Session, patient_id: str, *, by: Principal) -> tuple[ReviewRecord, ...]:
-    """All reviews of a patient (the EHR's id), in the order in which they were planned."""
+    """All reviews of a patient (the EHR's id), in the order of the days that they count from."""
     asked = (
         _asked(by.organisation_id)
         .where(_patients.c.ehr_id == patient_id)
-        .order_by(_reviews.c.planned_at, _reviews.c.id)
+        .order_by(_reviews.c.since, _reviews.c.planned_at, _reviews.c.exact_on, _reviews.c.id)
     )
     return _records(session, by.organisation_id, session.connection().execute(asked).all())
 

@@ -22,13 +22,14 @@ from stewardship.db import Sessions, charts, import_tables, transaction
 from stewardship.db.patients import ensure_patient, insert_once
 from stewardship.declarations import Library
 from stewardship.domain import flags
+from stewardship.domain.chart import Patient
 from stewardship.domain.dispensings import Identity
 from stewardship.domain.matching import Match
 from stewardship.domain.people import Principal, Role
 from stewardship.services import flags as flag_services
-from stewardship.services import matching, tokens
+from stewardship.services import history, matching, tokens
 from tests.api.conftest import ELSEWHERE, HERE, SETTINGS, Caller, Clock, a_case, a_token, json, known
-from tests.builders import NOW
+from tests.builders import NOW, a_chart, a_supply
 
 MISSING = "0198f00dcafe" + "0" * 20
 
@@ -68,6 +69,18 @@ def bodies() -> dict[str, Any]:
         "reopen": {"reason": "a mistake", "version": 1},
         **{act: {"reason": "because"} for act in ("accept", "decline", "open-again", "part")},
         "search": {"patient_id": "p-flagged"},
+        "entered-in-error": {"reason": "a mistake"},
+        "cancel": {"reason": "because"},
+        "complete": {"on": "2026-11-21", "measurements": ["m-1"]},
+        "assign": {"clinician": "dr-1"},
+        "change": {
+            **dict.fromkeys(("activity", "baseline", "target"), "walk"),
+            "target": "walk further",
+            "due_on": "2026-12-21",
+            "version": 1,
+        },
+        "reach": {"version": 1},
+        "give-up": {"version": 1, "reason": "because"},
     }
 
 
@@ -237,7 +250,19 @@ def matched(sessions: Sessions, library: Library, flagged: dict[str, str]) -> di
 
 
 @pytest.fixture
-def ours(caller: Callable[..., Caller], flagged: dict[str, str], matched: dict[str, str]) -> dict[str, str]:
+def on_opioids(sessions: Sessions, library: Library) -> None:
+    """A patient whom the clock asks about."""
+    supply = a_supply(drug=library.catalogue.by_rxcui("1049621"), days=30, quantity=120, id="long")
+    chart = a_chart(supply, patient=Patient("p-long"))
+    by = Principal("setup", HERE, Role.PRESCRIBER)
+    with transaction(sessions) as session:
+        history.record(session, chart, by=by, now=NOW)
+
+
+@pytest.fixture
+def ours(
+    caller: Callable[..., Caller], flagged: dict[str, str], matched: dict[str, str], on_opioids: None
+) -> dict[str, str]:
     """Ids of every kind of thing that an organisation can have."""
     prescriber = caller(Role.PRESCRIBER)
     decided = json(prescriber.post("/api/v1/orders", a_case(days=30, refills=2, quantity=120)))
@@ -250,6 +275,12 @@ def ours(caller: Callable[..., Caller], flagged: dict[str, str], matched: dict[s
     rests = json(prescriber.post(f"/api/v1/decisions/{decided['id']}/findings/pdmp-check/snooze", rest))
     link = {"patient": decided["patient_id"], "instrument": "peg"}
     linked = json(prescriber.post("/api/v1/questionnaire-links", link))
+    patient = {"patient": decided["patient_id"]}
+    words = {"activity": "walk", "baseline": "little", "target": "far", "due_on": "2026-12-21"}
+    goal = json(prescriber.post("/api/v1/goals", {**patient, **words}))
+    peg = {"instrument": "peg", "answers": {"pain": 5}, "taken_at": "2026-11-21T11:00:00Z"}
+    measured = json(prescriber.post("/api/v1/measurements", {**patient, **peg}))
+    (review,) = json(prescriber.post("/api/v1/reviews/plan", {"patient": "p-long"}))["reviews"]
     sent = caller(Role.PHARMACIST).post("/api/v1/imports", b"TH*", content_type="application/octet-stream")
     return {
         "import_id": json(sent)["import"],
@@ -260,11 +291,14 @@ def ours(caller: Callable[..., Caller], flagged: dict[str, str], matched: dict[s
         **flagged,
         **matched,
         "link_id": linked["id"],
+        "goal_id": goal["id"],
+        "measurement_id": measured["id"],
+        "review_id": review["id"],
     }
 
 
 #: Ids that belong to nobody: policies and drugs are the same for all.
-SHARED = {"policy_id", "system", "code"}
+SHARED = {"policy_id", "system", "code", "instrument_id"}
 
 
 def test_another_organisations_things_are_like_missing_ones(

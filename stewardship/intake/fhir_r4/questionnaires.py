@@ -15,6 +15,7 @@ from typing import Any
 
 from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.instruments import Instrument, Wording
+from stewardship.domain.measurements import Reporter
 from stewardship.domain.scoring import Item
 from stewardship.intake.fhir_r4.elements import Faults, Json, day, objects, words
 from stewardship.intake.fhir_r4.resources import tail
@@ -31,13 +32,15 @@ _DEEPEST = 8
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answers of one response by item, the day they were given on and whom they are about, by id."""
+    """The answers of one response by item, the day they were given on and whom they are about, by id; and
+    who gave them, as far as the response says."""
 
     instrument: Instrument
     answers: Mapping[str, Decimal | None]
     on: date | None
     patient_id: str
     id: str
+    reporter: Reporter = Reporter.SYSTEM
 
 
 # --- out ---------------------------------------------------------------------------------------------
@@ -123,7 +126,18 @@ def read_response(document: Any, instruments: Mapping[str, Instrument]) -> Respo
         raise InvalidInput("the response holds answers that cannot be taken", faults=tuple(faults))
     subject = document.get("subject")
     patient = tail(words(subject.get("reference"))) if type(subject) is dict else ""
-    return Response(instrument, answers, on, patient, words(document.get("id")))
+    return Response(instrument, answers, on, patient, words(document.get("id")), _reporter(document))
+
+
+def _reporter(document: Json) -> Reporter:
+    """The patient when the source is one, a clinician when it is a practitioner, else a system."""
+    source = document.get("source")
+    kind = (
+        words(source.get("reference")).rpartition("/")[0].rpartition("/")[2] if type(source) is dict else ""
+    )
+    return {"Patient": Reporter.PATIENT, "RelatedPerson": Reporter.PATIENT}.get(
+        kind, Reporter.CLINICIAN if kind.startswith("Practitioner") else Reporter.SYSTEM
+    )
 
 
 def _instrument(address: str, instruments: Mapping[str, Instrument]) -> Instrument:
