@@ -223,7 +223,7 @@ def create_watch() -> None:
         column("seen_at", Instant()),
         column("ended_at", Instant(), null=True),
         column("known_from", sa.Date(), null=True),
-        column("own", sa.Text()),
+        column("terms", sa.Text()),
         words("position"),
         *(counted(name) for name in ("patients", "looked", "opened", "closed", "failed")),
         words("by_user"),

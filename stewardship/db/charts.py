@@ -161,7 +161,7 @@ def chart_of(
         elif row.kind in function_facts.KINDS:
             own.append(row)
         else:
-            supplies.append(_supply(row, library))
+            supplies.append(supply_of(row, library))
     for field, found in _of_function(own, library, known, as_of).items():
         facts.setdefault(field, []).extend(found)
     return Chart(
@@ -241,7 +241,7 @@ _lifted_by_exception = exists().where(
     tables.ExceptionRequest.status == tables.ExceptionStatus.APPROVED.value,
     tables.ExceptionRequest.closed_at <= bindparam("as_of"),
 )
-_stopped = exists().where(
+STOPPED = exists().where(
     tables.Finding.organisation_id == tables.Order.organisation_id,
     tables.Finding.decision_id == tables.Order.decision_id,
     or_(
@@ -262,7 +262,7 @@ _KIND_AND_ID = attrgetter("kind", "source_id")
 def _like_a_supply(kind: str, **columns: Any) -> list[Any]:
     """The columns of a supply for something that is none; it says which of them it borrows."""
     filled = {"kind": literal_column(f"'{kind}'"), **columns}
-    return [filled.get(column.name, null()).label(column.name) for column in _SUPPLY_COLUMNS]
+    return [filled.get(column.name, null()).label(column.name) for column in SUPPLY_COLUMNS]
 
 
 # Submitted orders that nothing stops, or whose every stop was lifted by then.
@@ -279,7 +279,7 @@ _ORDERED = (
         tables.Order.organisation_id == bindparam("organisation"),
         tables.Order.patient_id == bindparam("patient"),
         tables.Order.submitted_at <= bindparam("as_of"),
-        ~_stopped,
+        ~STOPPED,
     )
 )
 # Snoozes that last on the day, unless they were ended by then.
@@ -307,7 +307,7 @@ _SNOOZED = select(
 )
 _HISTORY = Prepared(
     union_all(
-        select(*_SUPPLY_COLUMNS).where(_mine(tables.Supply)),
+        select(*SUPPLY_COLUMNS).where(_mine(tables.Supply)),
         _ORDERED,
         _SNOOZED,
         *function_facts.selects(_like_a_supply),
@@ -321,7 +321,8 @@ _HISTORY = Prepared(
 )
 
 
-def _supply(row: Any, library: Meanings) -> Supply:
+def supply_of(row: Any, library: Meanings) -> Supply:
+    """A row of supplies as the domain knows it."""
     written = documents.decode(row.document, WrittenSupply)
     quantity = None if row.quantity_value is None else Quantity(row.quantity_value, row.quantity_unit)
     return Supply(

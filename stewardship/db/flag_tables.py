@@ -185,8 +185,8 @@ class Watch(OfOrganisation, Base):
     """One watch over all patients of an organisation, in portions. ``position`` is the last patient whose
     portion is stored. At most one is not ended.
 
-    ``known_from`` and ``own`` (a JSON list) are what all patients are looked at with: the first day of which
-    dispensings are on record, and the prescribers whose orders are.
+    ``known_from`` and ``terms`` are what all patients are looked at with: the first day of which dispensings
+    are on record; as a document the prescribers whose orders are, and what the products and rules come to.
     """
 
     __tablename__ = "watches"
@@ -201,7 +201,7 @@ class Watch(OfOrganisation, Base):
     seen_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     known_from: Mapped[date | None]
-    own: Mapped[Json]
+    terms: Mapped[Json]
     position: Mapped[Id]
     patients: Mapped[int]
     looked: Mapped[int]

@@ -100,6 +100,7 @@ class _Work(StrictSchema):
     worse_percent = WholeNumber(required=True, least=1, most=1_000)
     void_hours = WholeNumber(required=True, least=1, most=24 * 31)
     unchecked_days = WholeNumber(required=True, least=1, most=_LONGEST_DAYS)
+    fresh_days = WholeNumber(required=True, least=1, most=_LONGEST_DAYS)
     source = fields.Nested(_Source, required=True)
 
 

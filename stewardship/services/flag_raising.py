@@ -9,9 +9,9 @@ days of rest of the resolution; or at once when it is worse.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -45,12 +45,25 @@ class Library(Protocol):
         ...
 
 
+class _Everything:
+    """Holds every key."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+#: The look was at a part only: what it did not find has not gone.
+EVERYTHING: Container[str] = _Everything()
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was seen of one patient: flags, and what could not be ruled out."""
+    """What was seen of one patient: flags, what could not be ruled out, and the keys of stored flags that
+    have not gone although they were not seen."""
 
     flags: Sequence[Flag] = ()
     untold: Sequence[Untold] = ()
+    kept: Container[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -87,15 +100,17 @@ def reconcile(
     *,
     kinds: Collection[str],
     source: str,
+    kept: Container[str] = frozenset(),
     by: Principal,
     now: datetime,
 ) -> Changes:
-    """Bring a patient's flags of these kinds up to what was found, which is everything of these kinds.
+    """Bring a patient's flags of these kinds up to what was found, which is everything of these kinds; but
+    flags whose keys are ``kept`` have not gone (``EVERYTHING``: the look was at a part only).
 
     ``patient_id`` is our own id. ``source`` says in a word who looked (``order``, ``watch``, ``review``).
     A change and its audit event are one. Raises ``InvalidInput`` for a kind that is not declared.
     """
-    seen = {patient_id: Looked(tuple(found), tuple(untold))}
+    seen = {patient_id: Looked(tuple(found), tuple(untold), kept)}
     changes = bring_up(session, library.flags.work, seen, kinds=kinds, source=source, by=by, now=now)
     if changes:
         detail = {"source": source, **changes.counts(), "flags": _ids(changes)}
@@ -114,10 +129,12 @@ def bring_up(
     *,
     kinds: Collection[str],
     source: str,
+    since: date | None = None,
     by: Principal,
     now: datetime,
 ) -> Changes:
-    """``reconcile`` for several patients; the caller records it."""
+    """``reconcile`` for several patients; the caller records it. What ended before ``since`` is not opened
+    any more; a flag that is open stays the flag of its problem, however long ago that ended."""
     named = {flag.kind for looked in seen.values() for flag in looked.flags}
     named |= {doubt.kind for looked in seen.values() for doubt in looked.untold}
     unknown = sorted({*kinds, *named} - set(work.kinds))
@@ -125,7 +142,7 @@ def bring_up(
         raise InvalidInput(f"declare the kinds of flag that are looked for: {unknown or sorted(named)}")
     hold(session, seen, by=by)
     standing = _standing(session, seen, kinds, by=by)
-    raising = _Raising(work, source, by, now)
+    raising = _Raising(work, source, since, by, now)
     for patient_id, looked in seen.items():
         raising.patient(patient_id, looked, standing.get(patient_id, ()))
     raising.write(session)
@@ -196,8 +213,8 @@ def evidence_of(flag: Flag) -> str:
 class _Raising:
     """The rows of several patients' flags that have to be written."""
 
-    def __init__(self, work: Work, source: str, by: Principal, now: datetime) -> None:
-        self.work, self.source, self.by, self.now = work, source, by, now
+    def __init__(self, work: Work, source: str, since: date | None, by: Principal, now: datetime) -> None:
+        self.work, self.source, self.since, self.by, self.now = work, source, since, by, now
         self.changes = Changes()
         self._new: list[dict[str, Any]] = []
         self._changed: list[tuple[Any, dict[str, Any]]] = []
@@ -212,14 +229,15 @@ class _Raising:
             here = pairs.get(flag.key)
             if here is not None:
                 self._update(here, flag)
-            else:
+            elif self.since is None or flag.until >= self.since:
                 self._open(patient_id, flag, [s for s in standing if s.row.status == Status.RESOLVED])
         kept = {here.row.id for here in pairs.values()}
         doubtful = {doubt.kind for doubt in looked.untold}
         for left in (s for s in live if s.row.id not in kept):
             into = next((pairs[f.key] for f in looked.flags if f.key in pairs and self._is(f, left)), None)
             # What cannot be told any more has not gone.
-            if into is not None or left.row.kind not in doubtful:
+            gone = left.row.kind not in doubtful and left.row.key not in looked.kept
+            if into is not None or gone:
                 self._end(left, into)
 
     def _is(self, flag: Flag, stands: _Stands) -> bool:
@@ -412,6 +430,9 @@ def _keep_untold(
         for doubt in looked.untold
     }
     for name in known.keys() - wanted.keys():
+        patient_id, kind, label = name
+        if f"{kind}:{label}" in seen[patient_id].kept:
+            continue
         session.connection().execute(delete(_untold).where(_is_untold(by, name)))
     for name in known.keys() & wanted.keys():
         if known[name].missing != wanted[name]:

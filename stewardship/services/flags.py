@@ -38,9 +38,18 @@ from stewardship.services.flag_queue import (
     read,
     resolution_times,
 )
-from stewardship.services.flag_raising import Changes, Library, event_row, flag_row, hold, reconcile
+from stewardship.services.flag_raising import (
+    EVERYTHING,
+    Changes,
+    Library,
+    event_row,
+    flag_row,
+    hold,
+    reconcile,
+)
 
 __all__ = [
+    "EVERYTHING",
     "LONGEST_WORDS",
     "Asked",
     "Changes",

@@ -85,7 +85,7 @@ class Work:
 
     A claim older than ``claim_hours`` may be taken over; a problem is worse when its fact rose by
     ``worse_percent``; a void may wait ``void_hours`` for its original; a check that could not be made is
-    looked for ``unchecked_days`` back.
+    looked for ``unchecked_days`` back. What ended more than ``fresh_days`` ago is history, and no flag.
     """
 
     kinds: Mapping[str, FlagKind]
@@ -95,6 +95,7 @@ class Work:
     worse_percent: int
     void_hours: int
     unchecked_days: int
+    fresh_days: int
 
     def due(self, kind: str, opened_at: datetime) -> datetime:
         """By when a flag of the kind is to be resolved."""
