@@ -99,10 +99,10 @@ class Connection:
         except ssl.SSLError:
             self.close()
             raise NotSent("tls") from None
-        except (smtplib.SMTPException, OSError) as broken:
+        except (smtplib.SMTPException, OSError):
+            # Nobody there, nobody answering in time, or gone in the middle of it.
             self.close()
-            code = "timeout" if isinstance(broken, TimeoutError) else "connection"
-            raise NotSent(code) from None
+            raise NotSent("connection") from None
 
     def close(self) -> None:
         """Say goodbye, if anybody is still there."""

@@ -137,7 +137,8 @@ def _work(job: Job, turn: Turn, began: float) -> Ran:
         with transaction(sessions) as session:
             job_runs.finish(session, run, done, by=by, now=clock(), took=took())
     except Stopped:
-        # Left as it is: the next process sees that nobody is at it any more.
+        with suppress(Exception), transaction(sessions) as session:
+            job_runs.leave(session, run, by=by, now=clock(), took=took())
         return Ran(job.name, "stopped", seconds=took().total_seconds())
     except Exception as fault:  # noqa: BLE001 - one job's fault does not stop the others
         code = fault.code if isinstance(fault, StewardshipError) else "fault"

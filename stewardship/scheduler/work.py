@@ -21,7 +21,7 @@ PORTION = 100
 LETTERS = 500
 
 #: Failures that say nothing about the message: the next one would fare alike.
-_OF_SERVER = frozenset({"connection", "timeout", "tls", "authentication"})
+_OF_SERVER = frozenset({"connection", "tls", "authentication"})
 
 
 def open_due(turn: Turn) -> Done:

@@ -103,9 +103,7 @@ def begin(
         again = isinstance(cadence, Every) and ahead is not None and ahead > now
         if not (at_once or again):
             return None
-        slot, held = now, _row(session, job, now, by=by)
-        if held is not None:
-            return None
+        slot, held = _free(session, job, now, by=by), None
     run = _run(session, job, cadence, slot, held, zone=zone, by=by, now=now)
     if held is None:
         row = {"organisation_id": by.organisation_id, "job": job, "slot": slot, **_fresh(run)}
@@ -136,6 +134,11 @@ def finish(session: Session, run: Run, done: Done, *, by: Principal, now: dateti
 def fail(session: Session, run: Run, code: str, *, by: Principal, now: datetime, took: timedelta) -> None:
     """The run could not be done. What it did before is done; the rest is tried again."""
     _close(session, run, {"outcome": Outcome.FAILED.value, "code": code}, by=by, now=now, took=took)
+
+
+def leave(session: Session, run: Run, *, by: Principal, now: datetime, took: timedelta) -> None:
+    """The process is to end before the run is over: whoever comes next goes on with it."""
+    _close(session, run, {"outcome": Outcome.INTERRUPTED.value}, by=by, now=now, took=took)
 
 
 def note_clock(session: Session, *, by: Principal, now: datetime, seconds: int, what: str) -> None:
@@ -318,6 +321,13 @@ def _close(
 
 def _row(session: Session, job: str, slot: datetime, *, by: Principal) -> Row[Any] | None:
     return session.connection().execute(select(_runs).where(*_key(by, job, slot))).first()
+
+
+def _free(session: Session, job: str, moment: datetime, *, by: Principal) -> datetime:
+    """The moment, or the first after it that has no run: two may be asked for in one instant."""
+    while _row(session, job, moment, by=by) is not None:
+        moment += timedelta(microseconds=1)
+    return moment
 
 
 def _newest(session: Session, job: str, *, by: Principal) -> datetime | None:
