@@ -251,7 +251,7 @@ STOPPED = exists().where(
 )
 # Everything about a patient in one round trip: a supply in its columns, anything else as its document.
 _ORDERED_KIND = "ordered"
-_SUPPLY_COLUMNS = [
+SUPPLY_COLUMNS = [
     column
     for column in tables.Supply.__table__.c
     if column.name not in {"organisation_id", "patient_id", "recorded_at"}
