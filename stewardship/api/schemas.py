@@ -120,6 +120,15 @@ class ReasonAnswer(StrictSchema):
     display = fields.String(required=True)
 
 
+class QualificationAnswer(StrictSchema):
+    """What a prescriber must be certified in."""
+
+    id = fields.String(required=True)
+    title = fields.String(required=True)
+    certifications = fields.List(fields.String(), required=True)
+    fellowship_months = fields.Integer(**_nullable())
+
+
 class ExceptionPathAnswer(StrictSchema):
     """Who must agree before a hard stop is lifted."""
 
@@ -127,6 +136,10 @@ class ExceptionPathAnswer(StrictSchema):
     roles = fields.List(fields.String(), required=True)
     including = fields.List(fields.String(), required=True)
     requires_note = fields.String(required=True)
+    requires = fields.Nested(
+        QualificationAnswer, metadata={"description": "Of whom is in `requires_of`; absent: of nobody."}
+    )
+    requires_of = fields.String(validate=validate.OneOf(["countersigner", "requester"]))
 
 
 class FindingAnswer(StrictSchema):

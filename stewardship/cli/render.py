@@ -193,7 +193,8 @@ def _ways_out(findings: tuple[Finding, ...], policies: Policies, *, brief: bool)
 def _exception(path: ExceptionPath) -> str:
     people = "one other person" if path.countersignatures == 1 else f"{path.countersignatures} other people"
     note = f", with a note: {path.requires_note}" if path.requires_note else ""
-    return f"countersigned by {people} ({', '.join(path.roles)}){note}"
+    needs = f"; the {path.requires_of} is {path.requires.title}" if path.requires else ""
+    return f"countersigned by {people} ({', '.join(path.roles)}){note}{needs}"
 
 
 def _withheld(hidden: tuple[Problem, ...]) -> Iterator[str]:

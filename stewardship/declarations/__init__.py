@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stewardship.declarations.alternatives import read_alternatives
 from stewardship.declarations.drugs import read_catalogue, read_code_sets, read_exemptions
+from stewardship.declarations.explanations import Explanations, read_explanations
 from stewardship.declarations.factors import read_factor_sets, read_units
 from stewardship.declarations.feeds import read_feed_terms
 from stewardship.declarations.flags import read_flags
@@ -88,6 +89,8 @@ class Library:
     flags: Flags
     #: How people and record systems prove who they are, and for how long.
     identity: IdentityTerms
+    #: What decisions mean, in words for patients.
+    explanations: Explanations
     suggestions: tuple[Offer, ...] = ()
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
@@ -127,11 +130,13 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
     factor_sets = read_factor_sets(reference)
     exemptions = read_exemptions(reference)
     phase_bounds = read_phase_bounds(reference)
+    boards = read_boards(reference)
     references = References(
         factor_sets=factor_sets,
         exemptions=exemptions,
         tolerances=read_tolerances(reference),
         phase_bounds=phase_bounds,
+        qualifications=boards.qualifications,
     )
     catalogue = read_catalogue(reference)
     alternatives = read_alternatives(reference, catalogue.tables.ingredients)
@@ -147,10 +152,11 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         alternatives=alternatives,
         plans=read_plan_terms(reference, alternatives),
         tapers=read_taper_terms(reference),
-        boards=read_boards(reference),
+        boards=boards,
         phase_bounds=phase_bounds,
         triggers=read_triggers(reference, alternatives),
         suggestions=read_suggestions(reference),
+        explanations=read_explanations(reference),
         instruments=read_instruments(reference),
         goals=read_goal_terms(reference),
         clock=read_clock(reference, factor_sets),

@@ -38,6 +38,7 @@ from stewardship.domain.policy import (
     Rule,
     Source,
 )
+from stewardship.domain.prescribers import Qualification
 from stewardship.domain.rules import KINDS
 from stewardship.domain.tolerance import Tolerance
 from stewardship.intake.fields import (
@@ -63,6 +64,7 @@ class References:
     exemptions: Mapping[str, ExemptionRule]
     tolerances: Mapping[str, Tolerance]
     phase_bounds: PhaseBounds
+    qualifications: Mapping[str, Qualification] = dataclasses.field(default_factory=dict)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -177,12 +179,21 @@ def _policy(data: Mapping[str, Any], references: References, *, sha256: str, pub
             tuple(r.value for r in path["roles"]),
             tuple(r.value for r in path["including"]),
             path["requires_note"],
+            _qualification(path["requires"], references),
+            path["requires_of"],
         ),
         sha256=sha256,
         published=published,
     )
     _check_templates(policy.card)
     return policy
+
+
+def _qualification(name: str, references: References) -> Qualification | None:
+    known = references.qualifications
+    if name and name not in known:
+        raise _fault("/exception/requires", f"there is no {name!r}; there are {', '.join(sorted(known))}")
+    return known[name] if name else None
 
 
 def _flowing(words: str) -> str:

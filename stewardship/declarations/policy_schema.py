@@ -86,6 +86,18 @@ class ExceptionSchema(StrictSchema):
     roles = fields.List(Choice(Role), required=True, validate=validate.Length(min=1))
     including = fields.List(Choice(Role), load_default=list)
     requires_note = Text(longest=100, load_default="")
+    requires = Token(load_default="")
+    requires_of = fields.String(
+        load_default="countersigner", validate=validate.OneOf(["countersigner", "requester"])
+    )
+
+    @validates_schema(skip_on_field_errors=True)
+    def _asks_somebody(self, data: Mapping[str, Any], **_: Any) -> None:
+        of_signers = data["requires"] and data["requires_of"] == "countersigner"
+        if of_signers and Role.PRESCRIBER not in data["including"]:
+            # Only prescribers can be certified: one of them has to be among those who sign.
+            words = "a qualification of who countersigns needs a prescriber among `including`"
+            raise ValidationError({"including": [_said(words, "no-prescriber")]})
 
 
 class TestSchema(StrictSchema):

@@ -13,6 +13,7 @@ from stewardship.domain.chart import Chart
 from stewardship.domain.drugs import DrugClass
 from stewardship.domain.exemptions import ExemptionRule, exempt_by
 from stewardship.domain.orders import Order, Phase, PhaseBounds, Setting, phase_on
+from stewardship.domain.prescribers import Qualification
 from stewardship.domain.therapy import established_pain
 from stewardship.domain.wording import UNTOLD, Facts, FactValue, in_words
 
@@ -153,12 +154,16 @@ class OverrideReason:
 @dataclass(frozen=True, slots=True)
 class ExceptionPath:
     """How a hard stop may be lifted: this many other people, at least one of each ``including`` role,
-    all of them of ``roles``; ``requires_note`` asks for a note of that title from the requester."""
+    all of them of ``roles``; ``requires_note`` asks for a note of that title from the requester.
+    ``requires`` is the qualification without which a prescriber may not countersign, or (``requires_of`` is
+    ``requester``) may not ask for the exception at all."""
 
     countersignatures: int
     roles: tuple[str, ...]
     including: tuple[str, ...] = ()
     requires_note: str = ""
+    requires: Qualification | None = None
+    requires_of: str = "countersigner"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,15 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
-from stewardship.domain.policy import Decision, Enforcement, Finding, Outcome, Policy, Severity
+from stewardship.domain.policy import (
+    Decision,
+    Enforcement,
+    ExceptionPath,
+    Finding,
+    Outcome,
+    Policy,
+    Severity,
+)
 from stewardship.domain.problems import problems
 from stewardship.domain.wording import FactValue
 
@@ -128,6 +136,22 @@ def instant_json(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
+def _qualification_json(path: ExceptionPath) -> dict[str, Any]:
+    """What a policy asks of those who decide, whole, so that it can be asked when the files have changed."""
+    if path.requires is None:
+        return {}
+    needs = path.requires
+    return {
+        "requires": {
+            "id": needs.id,
+            "title": needs.title,
+            "certifications": sorted(needs.certifications),
+            "fellowship_months": needs.fellowship_months,
+        },
+        "requires_of": path.requires_of,
+    }
+
+
 @lru_cache(maxsize=1024)
 def policy_json(policy: Policy) -> Mapping[str, Any]:
     """What a policy version adds to each of its findings: title, source, coded reasons, exception path."""
@@ -148,5 +172,6 @@ def policy_json(policy: Policy) -> Mapping[str, Any]:
             "roles": list(path.roles),
             "including": list(path.including),
             "requires_note": path.requires_note,
+            **_qualification_json(path),
         },
     }

@@ -17,7 +17,7 @@ from stewardship.db.tables import ExceptionStatus
 from stewardship.domain.errors import Conflict, Fault, Forbidden, InvalidInput
 from stewardship.domain.people import Principal, Role
 from stewardship.domain.policy import Enforcement
-from stewardship.services import answers, audit, policy_versions
+from stewardship.services import answers, audit, policy_versions, prescribers
 from stewardship.services.standing import (
     ExceptionState,
     OverrideRecord,
@@ -129,6 +129,7 @@ def request_exception(
     words = policy_versions.words_of_finding(session, found)
     if words["exception"] is None:
         raise Conflict(f"{policy_id} has no exception path: change the order", code="no-exception")
+    prescribers.refuse_unqualified(session, words["exception"], as_a="requester", by=by, on=now.date())
     if words["override_reasons"]:
         refuse_uncoded(reason, words["override_reasons"])
     elif not visible(reason):
@@ -189,6 +190,8 @@ def countersign(
         raise Forbidden("nobody countersigns a request of their own", code="own-request")
     if by.role.value not in path["roles"]:
         raise Forbidden(f"this exception is countersigned by: {', '.join(path['roles'])}", code="role")
+    if approve and by.role is Role.PRESCRIBER:
+        prescribers.refuse_unqualified(session, path, as_a="countersigner", by=by, on=now.date())
     if request.status != ExceptionStatus.OPEN.value:
         closed = answers.instant_json(request.closed_at)
         raise Conflict(f"the request was {request.status} at {closed}", code="closed")

@@ -6,7 +6,7 @@ here, and whoever is not in the registry is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -17,9 +17,16 @@ from sqlalchemy.orm import Session
 from stewardship.db import plan_tables
 from stewardship.db.engine import new_id
 from stewardship.db.plan_tables import Subject
-from stewardship.domain.errors import Conflict
+from stewardship.domain.errors import Conflict, Forbidden
 from stewardship.domain.people import Principal
-from stewardship.domain.prescribers import BoardTerms, Prescriber, checked, lacking
+from stewardship.domain.prescribers import (
+    BoardTerms,
+    CertificationKind,
+    Prescriber,
+    Qualification,
+    checked,
+    lacking,
+)
 from stewardship.services import plan_acts
 
 _prescribers: Any = plan_tables.Prescriber.__table__
@@ -100,13 +107,28 @@ def listed(session: Session, *, by: Principal) -> tuple[PrescriberRead, ...]:
     return tuple(PrescriberRead(plan_acts.decoded(row, Prescriber), row.version) for row in rows)
 
 
-def lacks(
-    session: Session, terms: BoardTerms, qualification: str, *, user: Principal, on: date
-) -> tuple[str, ...]:
+def lacks(session: Session, qualification: Qualification, *, user: Principal, on: date) -> tuple[str, ...]:
     """What a user lacks for a qualification on a day, in words; nothing when it is there."""
     row = _by(session, _prescribers.c.user_id == user.user_id, user)
     known = None if row is None else plan_acts.decoded(row, Prescriber)
-    return lacking(known, terms.qualifications[qualification], on)
+    return lacking(known, qualification, on)
+
+
+def refuse_unqualified(
+    session: Session, path: Mapping[str, Any], *, as_a: str, by: Principal, on: date
+) -> None:
+    """Refuse a requester or a countersigner who lacks what the exception path (``answers.policy_json``) asks
+    of them. The registry is that of the day of the act."""
+    asked = path.get("requires")
+    if not asked or path["requires_of"] != as_a:
+        return
+    certifications = frozenset(CertificationKind(kind) for kind in asked["certifications"])
+    needs = Qualification(asked["id"], asked["title"], certifications, asked["fellowship_months"])
+    missing = lacks(session, needs, user=by, on=on)
+    if missing:
+        raise Forbidden(
+            f"this exception needs a {as_a} who is {needs.title}: {'; '.join(missing)}", code="qualification"
+        )
 
 
 def _by(session: Session, condition: Any, by: Principal) -> Row[Any] | None:
