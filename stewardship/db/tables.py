@@ -69,7 +69,6 @@ INSERT_ONLY = (
     "measurements",
     "measurement_errors",
     "reassessment_measurements",
-    "match_settlements",
 )
 
 Id = Annotated[str, mapped_column(Words(ID_LENGTH))]

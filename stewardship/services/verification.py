@@ -72,6 +72,28 @@ class _Witnessed:
     snoozes: set[str] = field(default_factory=set)
     ends: set[str] = field(default_factory=set)
     feedback: set[tuple[str, datetime]] = field(default_factory=set)
+    #: Lists of policy versions of which every one was found to be what it was.
+    lists: set[str] = field(default_factory=set)
+    #: What the entries of the portion at hand are about, read in one query each.
+    decided: dict[str, Row[Any]] = field(default_factory=dict)
+    said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    submitted: set[tuple[str, str]] = field(default_factory=set)
+
+    def read(self, session: Session, organisation_id: str, portion: Sequence[Row[Any]]) -> None:
+        """Read the decisions that a portion of entries speaks of, with their findings and orders."""
+        ids = [entry.subject for entry in portion if _WITNESSES.get(entry.action) is _decided]
+        self.decided, self.said, self.submitted = {}, {name: [] for name in ids}, set()
+        if not ids:
+            return
+        run = session.connection().execute
+
+        def of(table: Any, column: str) -> Any:
+            return select(table).where(table.c.organisation_id == organisation_id, table.c[column].in_(ids))
+
+        self.decided = {row.id: row for row in run(of(_decisions, "id"))}
+        for row in run(of(_findings, "decision_id").order_by(_findings.c.policy_id)):
+            self.said[row.decision_id].append(audit.named(row))
+        self.submitted = {(row.decision_id, row.id) for row in run(of(_orders, "decision_id"))}
 
 
 def verify(
@@ -85,6 +107,8 @@ def verify(
     walk = _Walk(keys, _Against.of(organisation_id, checkpoints), public)
     witnessed = _Witnessed()
     for portion in trail.after(0):
+        if not public:
+            witnessed.read(session, organisation_id, portion)
         for row in portion:
             fault = walk.step(row) or (None if public else _record_fault(session, row, witnessed))
             if fault is not None:
@@ -198,17 +222,13 @@ def _row(session: Session, table: Any, organisation_id: str, **mine: Any) -> Row
 
 def _decided(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
     seen.decisions.add(entry.subject)
-    row = _row(session, _decisions, entry.organisation_id, id=entry.subject)
+    row = seen.decided.get(entry.subject)
     if row is None:
         return f"decision {entry.subject} is gone"
-    asked = (
-        select(_findings)
-        .where(_findings.c.organisation_id == entry.organisation_id, _findings.c.decision_id == entry.subject)
-        .order_by(_findings.c.policy_id)
-    )
-    found = [audit.named(finding) for finding in session.connection().execute(asked)]
-    if content_digest(audit.named(row), found) != detail["sha256"]:
+    if content_digest(audit.named(row), seen.said[entry.subject]) != detail["sha256"]:
         return f"decision {entry.subject} or its findings are not what was decided"
+    if row.policies_document in seen.lists:
+        return _submitted_is_there(entry, row, seen)
     for policy_id, version, sha256 in policy_versions.references(row.policies_document):
         if (policy_id, version, sha256) in seen.versions:
             continue
@@ -217,9 +237,12 @@ def _decided(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen:
         if words is None or documents.digest(words.document) != sha256:
             return f"{policy_id} version {version}, which made decision {entry.subject}, is not what it was"
         seen.versions.add((policy_id, version, sha256))
-    if entry.action == "order.submitted" and not _row(
-        session, _orders, entry.organisation_id, decision_id=entry.subject, id=row.order_id
-    ):
+    seen.lists.add(row.policies_document)
+    return _submitted_is_there(entry, row, seen)
+
+
+def _submitted_is_there(entry: Row[Any], row: Row[Any], seen: _Witnessed) -> str | None:
+    if entry.action == "order.submitted" and (entry.subject, row.order_id) not in seen.submitted:
         return f"the order that decision {entry.subject} is about was submitted; that is gone"
     return None
 

@@ -53,6 +53,17 @@ def population_scan(rows: int, rounds: int, workers: int) -> None:
     population.benchmark(rows=rows, rounds=rounds, workers=workers, say=click.echo)
 
 
+@main.command(name="trail")
+@click.option("--database", help="Address of an empty database; without it a new SQLite file.")
+@click.option("--entries", default=1_000_000, show_default=True, type=click.IntRange(1_000, 20_000_000))
+def trail_verification(database: str | None, entries: int) -> None:
+    """Verification of an audit trail, its checkpoints and the rows that it bears witness to."""
+    from tests.benchmarks import trail
+
+    with tempfile.TemporaryDirectory(prefix="benchmark") as folder:
+        trail.main(database, Path(folder), entries=entries, say=click.echo)
+
+
 @main.command(name="import")
 @click.option("--database", help="Address of an empty database; without it a new SQLite file.")
 @click.option("--postgres", is_flag=True, help="Also on a PostgreSQL that is started for it.")
