@@ -48,7 +48,9 @@ def screen_order(data: Mapping[str, Any]) -> Response:
     case, library, now = _read(data)
     with reading() as session:
         (checked,) = orders.screen(session, library, [case.order], case.chart, by=principal(), now=now)
-    return answer(decision_json(checked.decision, library, patient_id=checked.patient_id))
+    return answer(
+        decision_json(checked.decision, library, patient_id=checked.patient_id, chart=checked.chart)
+    )
 
 
 @room.route("/orders", methods=["POST"])
@@ -78,7 +80,11 @@ def submit_order(data: Mapping[str, Any]) -> Response:
             f"the {_KEY} was used for another order; use a new key", code="idempotency-key-reused"
         ) from taken
     body = decision_json(
-        checked.decision, library, patient_id=checked.patient_id, decision_id=checked.decision_id
+        checked.decision,
+        library,
+        patient_id=checked.patient_id,
+        decision_id=checked.decision_id,
+        chart=checked.chart,
     )
     where = url_for("decisions.read_decision", decision_id=checked.decision_id)
     return answer(body, HTTPStatus.CREATED, Location=where)

@@ -218,6 +218,16 @@ class ProblemToldAnswer(StrictSchema):
     policies = fields.List(fields.String(), required=True)
 
 
+class PharmacyDataAnswer(StrictSchema):
+    """How current the dispensings are that a decision rests on."""
+
+    as_of = Instant(**_nullable(), metadata={"description": "Until then all of the patient's have reported."})
+    silent = fields.List(
+        fields.String(), required=True, metadata={"description": "Pharmacies whose report is overdue."}
+    )
+    words = fields.String(required=True)
+
+
 class DecisionAnswer(StrictSchema):
     """All findings about one order, also those that passed or did not apply."""
 
@@ -226,6 +236,10 @@ class DecisionAnswer(StrictSchema):
     patient_id = fields.String(required=True)
     as_of = Instant(required=True)
     disposition = Choice(Disposition, required=True)
+    pharmacy_data = fields.Nested(
+        PharmacyDataAnswer,
+        **_nullable(metadata={"description": "null when no pharmacy reports of the patient"}),
+    )
     problems = fields.List(
         fields.Nested(ProblemToldAnswer),
         required=True,

@@ -19,6 +19,7 @@ from stewardship.cds_hooks.wording import clip, markdown, plain, summary
 from stewardship.declarations import Library
 from stewardship.domain.policy import Disposition, Enforcement, Finding, Policy, Severity
 from stewardship.domain.problems import Problem, problems, rank
+from stewardship.services.answers import pharmacy_data_json
 from stewardship.services.feedback import ShownCard
 from stewardship.services.orders import Checked
 from stewardship.services.policy_versions import told as told_findings
@@ -116,9 +117,18 @@ def answer(
         decision=addresses[0] if addresses else None,
         decisions=addresses,
         disposition=max(dispositions, key=list(Disposition).index).value,
+        pharmacy_data=_pharmacy_data(checked),
         problems=[_problem_json(one) for one in told],
         findings=[said for one in checked for said in _findings(one, library)],
     )
+
+
+def _pharmacy_data(checked: Sequence[Checked]) -> dict[str, Any] | None:
+    """As in a decision: all of one call rest on one chart of the patient."""
+    for one in checked:
+        if one.chart is not None:
+            return pharmacy_data_json(one.chart.pharmacy_data, one.decision.as_of)
+    return None
 
 
 def _address(checked: Checked) -> str | None:
@@ -167,7 +177,7 @@ def _card(
     card: Card = {
         "uuid": told.card,
         "summary": summary(summary_of(spoken, order)),
-        "detail": detail_of(spoken, order, several=several, withheld=more),
+        "detail": detail_of(spoken, order, several=several, withheld=more, currency=_currency(told.checked)),
         "indicator": _indicator(lead.finding),
         "source": _source(lead.policy),
     }
@@ -178,6 +188,12 @@ def _card(
     if reasons:
         card["overrideReasons"] = reasons
     return card
+
+
+def _currency(checked: Checked) -> str:
+    """How current the pharmacies' data is that took part."""
+    data = None if checked.chart is None else checked.chart.pharmacy_data
+    return "" if data is None else data.in_words(checked.decision.as_of)
 
 
 def _spoken(told: Told, library: Library) -> list[Spoken]:

@@ -53,10 +53,15 @@ def summary_of(spoken: Sequence[Spoken], order: Order | None) -> str:
 
 
 def detail_of(
-    spoken: Sequence[Spoken], order: Order | None, *, several: bool, withheld: Sequence[Sequence[Spoken]]
+    spoken: Sequence[Spoken],
+    order: Order | None,
+    *,
+    several: bool,
+    withheld: Sequence[Sequence[Spoken]],
+    currency: str = "",
 ) -> str:
     """The whole of it in Markdown. ``several`` orders make the card name its own; ``withheld`` are the
-    problems that got no card."""
+    problems that got no card; ``currency`` is how current the pharmacies' data is."""
     lead = spoken[0].finding
     parts = [f"Order: {markdown(_name(order))}."] if several and order is not None else []
     if lead.outcome is Outcome.CANNOT_TELL:
@@ -74,7 +79,8 @@ def detail_of(
         next_step = lead.next_step
     if next_step:
         parts.append(f"**Next:** {markdown(next_step)}")
-    return paragraphs(*parts, _footer(spoken[0].policy, lead.enforcement), _more(withheld))
+    footer = _footer(spoken[0].policy, lead.enforcement)
+    return paragraphs(*parts, markdown(currency), footer, _more(withheld))
 
 
 def _untold(spoken: Iterable[Spoken]) -> list[Spoken]:

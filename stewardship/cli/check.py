@@ -15,6 +15,7 @@ import click
 if TYPE_CHECKING:
     from stewardship.cli.reading import Question
     from stewardship.declarations import Library
+    from stewardship.domain.chart import Chart
     from stewardship.domain.drugs import Catalogue
     from stewardship.domain.orders import Order
     from stewardship.domain.policy import Decision
@@ -131,8 +132,8 @@ class _Asked:
         return Reader(library, self.now).question(self.file.read(), new_order=order)
 
 
-#: An order (``None``: only the chart was looked at) and what was decided about it.
-_Judged = tuple["Order | None", "Decision"]
+#: An order (``None``: only the chart was looked at), what was decided about it, and on which chart.
+_Judged = tuple["Order | None", "Decision", "Chart | None"]
 
 
 def _alone(asked: _Asked, library: Library) -> tuple[Question, list[_Judged]]:
@@ -141,7 +142,9 @@ def _alone(asked: _Asked, library: Library) -> tuple[Question, list[_Judged]]:
 
     question = asked.read(library)
     policies = library.in_force(question.chart.today)
-    return question, [(j.order, j.decision) for j in judge(policies, question.orders, question.chart)]
+    return question, [
+        (j.order, j.decision, j.chart) for j in judge(policies, question.orders, question.chart)
+    ]
 
 
 def _joined(asked: _Asked, library: Library, url: str, organisation: str) -> tuple[Question, list[_Judged]]:
@@ -159,7 +162,7 @@ def _joined(asked: _Asked, library: Library, url: str, organisation: str) -> tup
         library = replace(library, catalogue=own)
         question = asked.read(library)
         found = screen(session, library, question.orders, question.chart, by=by, now=asked.now)
-    return question, [(checked.order, checked.decision) for checked in found]
+    return question, [(checked.order, checked.decision, checked.chart) for checked in found]
 
 
 def _document(file: BinaryIO) -> Mapping[str, Any]:
@@ -210,21 +213,24 @@ def _tell_program(judged: Sequence[_Judged], library: Library, question: Questio
     from stewardship.intake import strict_json
     from stewardship.services.answers import decision_json
 
-    for _, decision in judged:
-        said = decision_json(decision, library, patient_id=question.chart.patient.id)
+    for _, decision, chart in judged:
+        said = decision_json(decision, library, patient_id=question.chart.patient.id, chart=chart)
         click.echo(strict_json.dumps(said))
 
 
 def _tell_person(judged: Sequence[_Judged], library: Library, question: Question, *, every: bool) -> None:
     from stewardship.cli.render import decision_lines
+    from stewardship.cli.words import plain
 
     if question.note:
         click.secho(question.note, fg="yellow")
-    for order, decision in judged:
+    for order, decision, chart in judged:
         policies = {f.policy: library.policy(f.policy, f.version) for f in decision.findings}
         known = {name: policy for name, policy in policies.items() if policy}
         for line in decision_lines(order, decision, known, every=every):
             click.echo(line)
+        if chart is not None and chart.pharmacy_data is not None:
+            click.echo(f"  {plain(chart.pharmacy_data.in_words(chart.as_of))}")
         click.echo()
     gaps = [f"{gap.code} {gap.about}".strip() for gap in question.chart.gaps]
     if gaps:
@@ -241,5 +247,5 @@ def _exit_code(judged: Sequence[_Judged]) -> int:
     """The gravest of all: blocked, then a reason that is asked for, then what could not be checked."""
     from stewardship.cli.render import BLOCKED, CANNOT_TELL, NEEDS_REASON, standing
 
-    found = {standing(decision) for _, decision in judged}
+    found = {standing(decision) for _, decision, _ in judged}
     return next((s.exit_code for s in (BLOCKED, NEEDS_REASON, CANNOT_TELL) if s in found), 0)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from stewardship.domain.codes import Coding
+from stewardship.domain.currency import PharmacyData, pharmacy_data
 from stewardship.domain.drugs import DrugClass
 from stewardship.domain.episodes import Exposure, Span, exposures, spans, undated
 from stewardship.domain.orders import Supply, SupplyKind
@@ -184,6 +185,11 @@ class Chart:
     def unknown_drugs(self) -> tuple[str, ...]:
         """What the catalogue does not know among the supplies that may still be taken."""
         return tuple(sorted({e.supply.medication.label for e in self.exposures if e.drug is None}))
+
+    @cached_property
+    def pharmacy_data(self) -> PharmacyData | None:
+        """How current the dispensings are; ``None`` when no pharmacy reports of the patient."""
+        return pharmacy_data(self.data_as_of, ((gap.code, gap.about) for gap in self.gaps))
 
     @cached_property
     def history_gaps(self) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
+from stewardship.domain.chart import Chart
+from stewardship.domain.currency import PharmacyData
 from stewardship.domain.policy import (
     Decision,
     Enforcement,
@@ -64,9 +66,15 @@ def fact_json(value: FactValue) -> Any:
 
 
 def decision_json(
-    decision: Decision, library: Policies, *, patient_id: str, decision_id: str | None = None
+    decision: Decision,
+    library: Policies,
+    *,
+    patient_id: str,
+    decision_id: str | None = None,
+    chart: Chart | None = None,
 ) -> dict[str, Any]:
-    """A decision as made; ``decision_id`` is ``None`` when it was not stored."""
+    """A decision as made; ``decision_id`` is ``None`` when it was not stored. The ``chart`` that it was made
+    on tells how current the pharmacies' data was."""
     findings = []
     for finding in decision.findings:
         policy = library.policy(finding.policy, finding.version)
@@ -80,6 +88,7 @@ def decision_json(
         as_of=decision.as_of,
         disposition=decision.disposition.value,
         findings=findings,
+        pharmacy_data=None if chart is None else chart.pharmacy_data,
     )
 
 
@@ -91,6 +100,7 @@ def envelope(
     as_of: datetime,
     disposition: str,
     findings: Sequence[Mapping[str, Any]],
+    pharmacy_data: PharmacyData | None = None,
 ) -> dict[str, Any]:
     """What surrounds the findings of a decision; the problems that they come to, the loudest first."""
     return {
@@ -99,6 +109,7 @@ def envelope(
         "patient_id": patient_id,
         "as_of": instant_json(as_of),
         "disposition": disposition,
+        "pharmacy_data": pharmacy_data_json(pharmacy_data, as_of),
         "problems": [
             {
                 "topic": problem.topic,
@@ -129,6 +140,18 @@ def finding_of(said: Mapping[str, Any]) -> Finding:
         evidence=said["evidence"],
         snoozed_until=rests and date.fromisoformat(rests),
     )
+
+
+def pharmacy_data_json(data: PharmacyData | None, now: datetime) -> dict[str, Any] | None:
+    """How current the pharmacies' data was, and which of the patient's pharmacies were overdue; ``None``
+    when none took part."""
+    if data is None:
+        return None
+    return {
+        "as_of": data.as_of and instant_json(data.as_of),
+        "silent": list(data.silent),
+        "words": data.in_words(now),
+    }
 
 
 def instant_json(moment: datetime) -> str:

@@ -39,7 +39,7 @@ class Library(charts.Meanings, Protocol):
 @dataclass(frozen=True)
 class Checked:
     """An order and what was decided about it, on which ``chart``. ``decision_id`` is ``None`` when nothing
-    was stored, ``order`` when only the chart was looked at, ``chart`` when the answer is an earlier one.
+    was stored, ``order`` when only the chart was looked at.
     ``documents`` are the findings of a check as they were stored."""
 
     decision_id: str | None
@@ -328,11 +328,18 @@ def _submitted(
     of_decision = {"organisation": by.organisation_id, "decision": row.id}
     rows = session.connection().execute(_FINDINGS, of_decision).scalars()
     found = tuple(answers.finding_of(said) for said in findings.all_of(row.silent_document, rows))
-    return Checked(row.id, order, brought.patient.id, Decision(order.id, row.as_of, found))
+    chart = documents.decode(row.chart_document, Chart)
+    return Checked(row.id, order, brought.patient.id, Decision(order.id, row.as_of, found), chart)
 
 
 _EARLIER = (
-    select(_decisions.c.id, _decisions.c.as_of, _decisions.c.order_document, _decisions.c.silent_document)
+    select(
+        _decisions.c.id,
+        _decisions.c.as_of,
+        _decisions.c.order_document,
+        _decisions.c.chart_document,
+        _decisions.c.silent_document,
+    )
     .join(
         _orders,
         and_(

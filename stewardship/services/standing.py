@@ -14,9 +14,11 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import findings, tables
+from stewardship.db import documents, findings, tables
 from stewardship.db.findings import FindingRow
 from stewardship.db.tables import ExceptionStatus
+from stewardship.domain.chart import Gap
+from stewardship.domain.currency import PharmacyData, pharmacy_data
 from stewardship.domain.errors import NotFound
 from stewardship.domain.people import Principal
 from stewardship.domain.policy import Disposition, Enforcement
@@ -92,6 +94,18 @@ class StoredFinding:
         return any(request.status is ExceptionStatus.APPROVED for request in self.exceptions)
 
 
+@dataclass(frozen=True, slots=True)
+class _Currency:
+    """What of a stored chart tells how current it was."""
+
+    data_as_of: datetime | None = None
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def pharmacy_data(self) -> PharmacyData | None:
+        return pharmacy_data(self.data_as_of, ((gap.code, gap.about) for gap in self.gaps))
+
+
 @dataclass(frozen=True)
 class StoredDecision:
     """A decision as it was made (``disposition``) and as it stands now (``effective``)."""
@@ -105,6 +119,7 @@ class StoredDecision:
     by_role: str
     disposition: Disposition
     findings: tuple[StoredFinding, ...]
+    pharmacy_data: PharmacyData | None
     policies: tuple[tuple[str, int, str], ...]
 
     @property
@@ -152,6 +167,7 @@ def read(session: Session, decision_id: str, *, by: Principal) -> StoredDecision
         by_role=row.by_role,
         disposition=Disposition(row.disposition),
         findings=found,
+        pharmacy_data=documents.decode(row.chart_document, _Currency).pharmacy_data,
         policies=tuple(
             (policy_id, version, words[policy_id]["file"])
             for policy_id, version, _ in policy_versions.references(row.policies_document)
@@ -176,6 +192,7 @@ def stored_json(stored: StoredDecision) -> dict[str, Any]:
         as_of=stored.as_of,
         disposition=stored.disposition.value,
         findings=[found.said for found in stored.findings],
+        pharmacy_data=stored.pharmacy_data,
     )
     return said | {
         "effective": stored.effective.value,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from stewardship import importing
+from stewardship.cds_hooks import cards
 from stewardship.db import Sessions, transaction
 from stewardship.declarations import Library, load
 from stewardship.domain.chart import Gap, Patient
@@ -18,7 +20,8 @@ from stewardship.domain.orders import Order
 from stewardship.domain.people import Principal, Role
 from stewardship.domain.policy import Decision, Finding, Outcome
 from stewardship.intake.feeds import Described, feeds_of
-from stewardship.services import orders, organisations
+from stewardship.services import decisions, orders, organisations
+from stewardship.services.answers import decision_json
 from tests.builders import NOW, a_chart, an_order, tablets
 from tests.intake.asap.files import PRESCRIBER, a_file, dispensing, patient
 
@@ -135,3 +138,49 @@ def test_an_animals_medicine_changes_nothing(house: Sessions, library: Library) 
     row = [patient(1, e20="02", e23="REX"), dispensing(1, e05="20261119", e08=OXYCODONE_NDC), PRESCRIBER]
     take_in(house, library, a_file(row, created="20261120*1800"))
     assert facts(decide(house, library)) == facts(before)
+
+
+# --- how current it is, in every face ---------------------------------------------------------------
+
+
+def test_each_face_says_how_current_the_pharmacies_data_is(house: Sessions, library: Library) -> None:
+    take_in(house, library, a_fill())
+    words = "Pharmacy data to 20 November, 18:00 UTC."
+    brought = a_chart(patient=Patient("p-1", date(1970, 1, 1), "female"))
+    with transaction(house) as session:
+        draft = a_draft(library)
+        (checked,) = orders.check(session, library, [draft], brought, channel="test", by=BY, now=NOW)
+        sent = replace(draft, id="o-1")
+        first = orders.submit(session, library, sent, brought, by=BY, now=NOW)
+        again = orders.submit(session, library, sent, brought, by=BY, now=NOW)
+    told = [decision_json(one.decision, library, patient_id="p-1", chart=one.chart) for one in (first, again)]
+    assert told[0] == told[1]
+    assert told[0]["pharmacy_data"] == {"as_of": "2026-11-20T18:00:00Z", "silent": [], "words": words}
+    assert first.decision_id is not None
+    with transaction(house, write=False) as session:
+        stored = decisions.stored_json(decisions.read(session, first.decision_id, by=BY))
+    assert stored["pharmacy_data"] == told[0]["pharmacy_data"]
+    answered = cards.answer([checked], cards.plan([checked]), library)
+    assert answered["extension"]["stewardship"]["pharmacy_data"] == told[0]["pharmacy_data"]
+    assert answered["cards"]
+    assert all(words in one["detail"].replace("\\", "") for one in answered["cards"])
+
+
+def test_a_pharmacy_that_is_overdue_is_named(house: Sessions, library: Library) -> None:
+    take_in(house, library, a_fill(at="1800").replace(b"20261120", b"20261110"))
+    brought = a_chart(patient=Patient("p-1", date(1970, 1, 1), "female"))
+    with transaction(house, write=False) as session:
+        (checked,) = orders.screen(session, library, [a_draft(library)], brought, by=BY, now=NOW)
+    assert checked.chart is not None
+    assert checked.chart.pharmacy_data is not None
+    words = "Pharmacy data to 10 November, 18:00 UTC; overdue: ncpdp:1234567."
+    assert checked.chart.pharmacy_data.in_words(NOW) == words
+
+
+def test_where_no_pharmacy_reports_nothing_is_said_of_it(house: Sessions, library: Library) -> None:
+    brought = a_chart(patient=Patient("nobody-knows"))
+    draft = replace(a_draft(library), patient_id="nobody-knows")
+    with transaction(house, write=False) as session:
+        (checked,) = orders.screen(session, library, [draft], brought, by=BY, now=NOW)
+    told = decision_json(checked.decision, library, patient_id="nobody-knows", chart=checked.chart)
+    assert told["pharmacy_data"] is None
