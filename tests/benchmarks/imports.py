@@ -6,12 +6,14 @@ orders: how long a check of an order takes while nothing else happens, and while
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,13 +96,27 @@ def import_of(service: Service, database: str, file: Path) -> Taken:
     """Take one file in; every row of it has to be stored or known, and told."""
     began = time.perf_counter()
     process = start(service, database, file)
-    assert process.stdout is not None
-    told = json.loads(process.stdout.read())
-    _, _, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
+    with ThreadPoolExecutor(1) as watching:
+        most = watching.submit(_most_memory, process)
+        said, _ = process.communicate()
+        seconds = time.perf_counter() - began
+        megabytes = most.result()
+    told = json.loads(said)
     if told["status"] != "complete" or told["rejected"] or told["rows"] != told["stored"] + told["unchanged"]:
         raise SystemExit(f"the import is not what it should be: {told}")
-    return Taken(told, seconds, used.ru_maxrss / 1024)
+    return Taken(told, seconds, megabytes)
+
+
+def _most_memory(process: subprocess.Popen[bytes]) -> float:
+    """Megabytes that the process had at the most. What the system tells of an ended one counts the memory of
+    whoever started it, too; so it is asked while it runs."""
+    most = 0.0
+    while process.poll() is None:
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            most = float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+        time.sleep(0.1)
+    return most
 
 
 def _told(taken: Taken, say: Say) -> Taken:
