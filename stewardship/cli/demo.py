@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stewardship.config import Settings
     from stewardship.db import Sessions
     from stewardship.declarations import Library
     from stewardship.demo.house import House
@@ -64,6 +65,7 @@ def demo(folder: Path, port: int, no_serve: bool, every: bool) -> None:
     opened = open_clinic(house, sessions, library, now=now)
     _tell_clinic(opened)
     _check_orders(house, opened, library, sessions, now=now, every=every)
+    _do_what_is_due(settings, library, sessions)
     sessions.kw["bind"].dispose()
     _tell_tokens(house, opened.tokens)
     if no_serve:
@@ -74,6 +76,30 @@ def demo(folder: Path, port: int, no_serve: bool, every: bool) -> None:
     # The server's workers are processes of their own, which read their settings from it.
     os.environ.update(environment)
     run(host=_HOST, port=port, workers=1)
+
+
+def _do_what_is_due(settings: Settings, library: Library, sessions: Sessions) -> None:
+    """What the scheduler does where it runs all the time: so that reviews that are due and missed show."""
+    import logging
+
+    from stewardship.db import transaction
+    from stewardship.demo.opening import ORGANISATION
+    from stewardship.domain.reviews import State
+    from stewardship.observability import configure_logging
+    from stewardship.runtime import Runtime
+    from stewardship.scheduler import JOBS
+    from stewardship.scheduler.running import run_all
+    from stewardship.services import calendars, reassessments
+
+    configure_logging(level=logging.WARNING)
+    running = Runtime(settings, library, sessions)
+    run_all(running, JOBS)
+    with transaction(sessions, write=False) as session:
+        today = calendars.today(session, library, ORGANISATION, now=running.clock())
+        due = reassessments.worklist(session, ORGANISATION, today=today)
+    missed = sum(item.state is State.MISSED for item in due)
+    click.echo()
+    click.echo(f"{len(due)} reviews of function are on the worklists, {missed} of them past their day.")
 
 
 def _refuse_taken(port: int) -> None:

@@ -5,8 +5,10 @@
 one job once, ``process`` is the dedicated process. Everybody may start one: of several, one leads.
 
 =================  ================================================================================
+``ask-clock``      reviews are planned, moved or closed as the clock of reassessment says
 ``open-due``       reviews whose time has come are opened, those whose day is over are missed
 ``escalate``       what was missed is noted once, and told to those who watch over it
+``nightly-watch``  every patient for whom a look is due, and flags for what is seen
 ``remind``         a digest for each clinician, once a day
 ``self-check``     whether the record, the policies, the schema, feeds, jobs and mail are in order
 ``send``           what waits in the outbox is sent
@@ -29,8 +31,10 @@ def _self_check(turn: Turn) -> Done:
 
 #: In the order in which ``--once`` does them: what one writes, the next may read.
 JOBS = (
+    Job("ask-clock", Every(timedelta(minutes=30)), work.ask_clock),
     Job("open-due", Every(timedelta(minutes=5)), work.open_due),
     Job("escalate", Every(timedelta(minutes=15)), work.escalate),
+    Job("nightly-watch", Daily(time(2)), work.nightly_watch),
     Job("remind", Daily(time(6, 30)), work.remind),
     Job("self-check", Daily(time(4)), _self_check),
     Job("send", Every(timedelta(minutes=1)), work.send),

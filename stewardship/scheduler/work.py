@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from stewardship.db import transaction
+from stewardship.db import claims, transaction
+from stewardship.domain.errors import Unavailable
 from stewardship.mail import Connection, Mailer, NotSent
 from stewardship.scheduler.letters import letter
 from stewardship.scheduler.running import Stopped, Turn, portions
-from stewardship.services import outbox, reassessments, reminders
+from stewardship.services import clock_passes, outbox, reassessments, reminders, watch
 from stewardship.services.job_runs import Done
 
 #: Items of one transaction: few enough that an order that is checked meanwhile hardly waits.
@@ -22,6 +23,28 @@ LETTERS = 500
 
 #: Failures that say nothing about the message: the next one would fare alike.
 _OF_SERVER = frozenset({"connection", "tls", "authentication"})
+
+
+def ask_clock(turn: Turn) -> Done:
+    """Ask the clock about patients of whom something new is on record, or for whom its day has come."""
+    position: str | None = ""
+    asked = changed = 0
+    while position is not None:
+        with transaction(turn.running.sessions) as session:
+            passed = clock_passes.ask_portion(
+                session,
+                turn.library,
+                turn.by.organisation_id,
+                today=turn.today,
+                now=turn.running.clock(),
+                by=turn.by,
+                after=position,
+                limit=PORTION,
+            )
+        asked, changed, position = asked + passed.asked, changed + passed.changed, passed.position
+        if position is not None and turn.stopping():
+            raise Stopped
+    return Done(changed, changed if turn.run.is_late else 0, {"asked": asked})
 
 
 def open_due(turn: Turn) -> Done:
@@ -87,6 +110,24 @@ def remind(turn: Turn) -> Done:
         if left and turn.stopping():
             raise Stopped
     return Done(written, written if turn.run.is_late else 0, {"without_address": len(nobody)})
+
+
+def nightly_watch(turn: Turn) -> Done:
+    """Look at every patient for whom a look is due, and flag what is seen."""
+    sessions, library, by, clock = turn.running.sessions, turn.library, turn.by, turn.running.clock
+    engine = sessions.kw["bind"]
+    with claims.claim(engine, watch.claim_of(by.organisation_id)) as mine:
+        if not mine:
+            raise Unavailable("somebody else is at the watch of this organisation", code="watched-elsewhere")
+        while True:
+            with transaction(sessions, late=True) as session:
+                progress = watch.step(session, library, by=by, now=clock())
+            if progress.done:
+                break
+            if turn.stopping():
+                raise Stopped
+    found = {name: getattr(progress, name) for name in ("patients", "opened", "closed", "failed")}
+    return Done(progress.looked, progress.looked if turn.run.is_late else 0, found)
 
 
 def send(turn: Turn) -> Done:

@@ -1,6 +1,6 @@
 """Real scheduler processes: killed, two at once, told to stop, their clock set. Nothing twice, nothing lost.
 
-A release asks for more kills: STEWARDSHIP_TEST_KILLS=300 .venv/bin/pytest tests/scheduler/test_killed.py
+A release asks for more kills: SCHEDULER_KILLS=300 .venv/bin/pytest tests/scheduler/test_killed.py
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.scheduler.conftest import ORGANISATION, a_contact, audited, messages,
 from tests.scheduler.mailing import Mailbox, a_server
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = int(os.environ.get("STEWARDSHIP_TEST_KILLS", "4"))
+KILLS = int(os.environ.get("SCHEDULER_KILLS", "4"))
 CLINICIANS = 10
 PATIENCE = 60.0
 
