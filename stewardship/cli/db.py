@@ -1,7 +1,8 @@
-"""``stewardship db``: the schema of the database, and whether its audit chain is whole."""
+"""``stewardship db``: the schema of the database, and copies of it that can be trusted."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def db() -> None:
-    """Bring the database's schema up or down; check its audit chain.
+    """Bring the database's schema up or down; back it up and put it back, verified.
 
     The database is the one that STEWARDSHIP_DATABASE_URL names.
     """
@@ -57,6 +58,40 @@ def current() -> None:
     found, needed = migrate.current(_engine()), migrate.newest()
     click.echo(f"schema {found or 'none'}, this version needs {needed}")
     if found != needed:
+        raise SystemExit(1)
+
+
+@db.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Copy the database to FILE while the service works, and verify the copy.
+
+    Beside it stands a manifest: digest, schema, and how far each audit trail had come.
+    """
+    from datetime import UTC, datetime
+
+    from stewardship.backup import back_up
+
+    made = back_up(_settings(), file, now=datetime.now(UTC))
+    click.echo(f"{file}: schema {made.schema}, verified, sha256 {made.sha256[:16]}")
+    for organisation, entries in made.entries.items():
+        click.echo(f"  {organisation}: {entries} audit entries, all as written")
+
+
+@db.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore(file: Path) -> None:
+    """Put the copy FILE back into a database without any table, verify it, and say what it lacks.
+
+    Exit code 1: it was put back, and is behind what the checkpoints remember.
+    """
+    from stewardship.backup import restore as put_back
+
+    restored = put_back(_settings(), file)
+    click.echo(f"put back: schema {restored.copy.schema}, of {restored.copy.made_at}, verified")
+    for organisation, missing in restored.behind.items():
+        click.secho(f"  {organisation}: {missing} witnessed audit entries came after it", fg="yellow")
+    if restored.behind:
         raise SystemExit(1)
 
 
