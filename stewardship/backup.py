@@ -125,8 +125,8 @@ def _put_back(engine: Engine, source: Path, kind: str) -> None:
         ):
             copied.backup(db)
         return
-    _run(engine.url, "pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction",
-         f"--dbname={engine.url.database}", str(source))  # fmt: skip
+    words = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
+    _run(engine.url, "pg_restore", *words, f"--dbname={engine.url.database}", str(source))
 
 
 def _run(address: URL, program: str, *words: str) -> None:
