@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as WSGIResponse
 
-from stewardship import __version__, api, auth, browsers, cds_hooks, web
+from stewardship import __version__, api, auth, browsers, cds_hooks, providers, web
 from stewardship.api import problems
 from stewardship.config import Environment, Settings
 from stewardship.db import Sessions
@@ -71,6 +71,7 @@ def create_app(
     observe(app)
     _guard_addresses(app)
     browsers.install(app, settings)
+    providers.install(app)
     _guard_answers(app, strict_transport=production)
     _answer_errors(app)
     api.register(app)

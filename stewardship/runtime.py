@@ -21,6 +21,7 @@ from stewardship.domain.connections import Connections
 from stewardship.domain.errors import DeclarationError, Unavailable
 from stewardship.domain.people import Principal
 from stewardship.record_keys import KeyRing
+from stewardship.services import organisations
 from stewardship.services.catalogue import SiteCatalogues, organisations_with_products
 from stewardship.witness import open_database
 
@@ -118,6 +119,7 @@ def prepare(
         migrate.require_current(sessions.kw["bind"])
         with transaction(sessions, write=False) as session:
             with_products = organisations_with_products(session)
+            _refuse_strange_organisations(connections, organisations.listed(session))
     except SQLAlchemyError as away:
         raise Unavailable("the database that STEWARDSHIP_DATABASE_URL names cannot be reached") from away
     # A whole list takes a second to read: now, and not while a prescriber waits.
@@ -132,10 +134,19 @@ def _connections(settings: Settings) -> Connections:
     named = found.record_systems or found.providers
     if named and not settings.public_url and settings.environment is Environment.PRODUCTION:
         raise Misconfigured(
-            "STEWARDSHIP_CONNECTIONS names others; say in STEWARDSHIP_PUBLIC_URL under which address they know "
+            "STEWARDSHIP_CONNECTIONS names others; say in STEWARDSHIP_PUBLIC_URL by which address they know "
             "this service"
         )
     return found
+
+
+def _refuse_strange_organisations(connections: Connections, known: list[str]) -> None:
+    for one in (*connections.record_systems, *connections.providers):
+        if one.organisation_id not in known:
+            raise Misconfigured(
+                f"STEWARDSHIP_CONNECTIONS: {one.id} is of the organisation {one.organisation_id}, which does "
+                "not exist; `stewardship user add` makes it with its first user"
+            )
 
 
 def _connect(settings: Settings) -> Sessions:

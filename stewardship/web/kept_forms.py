@@ -21,6 +21,8 @@ from stewardship.services.sealing import Seals
 
 #: The name of the hidden field, and the purpose that it is sealed for.
 FIELD = "kept"
+#: What browsers keep of a cookie, less what else is in it.
+LONGEST_IN_COOKIE = 2_400
 _PURPOSE = "kept form"
 _LONGEST = timedelta(hours=1)
 _MOST_CHARACTERS = 64_000

@@ -14,11 +14,11 @@ from stewardship import browsers
 from stewardship.auth import public, reader
 from stewardship.db.engine import transaction
 from stewardship.domain.errors import TooManyAttempts
-from stewardship.domain.identity import Stage
+from stewardship.domain.identity import Method, Stage
 from stewardship.domain.people import Principal
 from stewardship.observability import log, whereabouts
 from stewardship.runtime import runtime
-from stewardship.services import browser_sessions, login
+from stewardship.services import browser_sessions, login, users
 from stewardship.web import kept_forms, places
 from stewardship.web.pages import is_part, page
 
@@ -83,13 +83,15 @@ def sign_in() -> WSGIResponse:
 @public
 def sign_out() -> WSGIResponse:
     """End the session here and in the browser."""
-    found = browsers.session_of_browser()
+    found, elsewhere = browsers.session_of_browser(), ""
     if found is not None:
         running = runtime()
         with transaction(running.sessions) as session:
             browser_sessions.sign_out(session, found, now=running.clock())
+            if found.method is Method.PROVIDER:
+                elsewhere = _provider_of(users.known(session, found.principal.user_id, by=found.principal))
     forms_cookie.clear()
-    answer = redirect("/signed-out", HTTPStatus.SEE_OTHER)
+    answer = redirect("/signed-out" + (f"?from={elsewhere}" if elsewhere else ""), HTTPStatus.SEE_OTHER)
     browsers.forget(answer)
     # What pages have left in the browser goes too.
     answer.headers["Clear-Site-Data"] = '"storage"'
@@ -100,7 +102,16 @@ def sign_out() -> WSGIResponse:
 @public
 def signed_out() -> Response:
     """Say that it is done."""
-    return page("sign_in/signed_out.html")
+    return page(
+        "sign_in/signed_out.html", provider=runtime().connections.provider(request.args.get("from", ""))
+    )
+
+
+def _provider_of(account: users.Account) -> str:
+    """The provider that vouched for somebody, if it is still registered."""
+    of = account.issuer, account.organisation_id
+    known = runtime().connections.providers
+    return next((one.id for one in known if (one.issuer, one.organisation_id) == of), "")
 
 
 def ask() -> WSGIResponse:
@@ -114,10 +125,14 @@ def ask() -> WSGIResponse:
         answer = Response(status=HTTPStatus.UNAUTHORIZED)
         answer.headers["HX-Redirect"] = address
         return answer
+    kept = kept_forms.keep()
+    if len(kept) <= kept_forms.LONGEST_IN_COOKIE:
+        # For whoever signs in elsewhere, and so comes back without this form.
+        forms_cookie[kept_forms.FIELD] = kept
     asked = _form(
         "You were away for too long, and are signed out. Nothing was changed.",
         status=HTTPStatus.UNAUTHORIZED,
-        kept=kept_forms.keep(),
+        kept=kept,
         next_=places.here(),
     )
     if is_part():
@@ -126,9 +141,10 @@ def ask() -> WSGIResponse:
     return asked
 
 
-def go_on(who: Principal, token: str, stage: Stage) -> WSGIResponse:
+def go_on(who: Principal, token: str, stage: Stage, *, place: str | None = None) -> WSGIResponse:
     """After a step of signing in: to the next one, to what was typed before, or to where one wanted to go."""
-    kept, place = kept_forms.carried(), places.safe(request.values.get("next", "/"))
+    kept = kept_forms.carried() or forms_cookie.get(kept_forms.FIELD, "")
+    place = places.safe(request.values.get("next", "/")) if place is None else place
     # Forms of before belong to nobody's session, or to another's.
     forms_cookie.clear()
     g.pop("csrf_token", None)
@@ -172,6 +188,7 @@ def _form(
         status=status,
         message=message,
         name=name,
+        providers=runtime().connections.providers,
         kept=kept_forms.carried() if kept is None else kept,
         next=places.safe(request.values.get("next", "/")) if next_ is None else next_,
     )

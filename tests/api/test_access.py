@@ -40,6 +40,7 @@ PUBLIC = {
     "cds_hooks.discovery",
     "questionnaire.form", "questionnaire.answer", "questionnaire.thanks",
     "sign_in.form", "sign_in.sign_in", "sign_in.sign_out", "sign_in.signed_out",
+    "provider_sign_in.begin", "provider_sign_in.back", "provider_sign_in.sign_out",
     "sign_in_steps.ask_second_factor", "sign_in_steps.enrol", "sign_in_steps.choose_password",
 }  # fmt: skip
 

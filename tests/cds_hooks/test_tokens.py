@@ -177,13 +177,13 @@ def settle(make_app, sessions, keys, signers) -> Callable[..., House]:
         registered = systems or (
             f'[[record_system]]\nid = "main-ehr"\norganisation = "{ORGANISATION}"\nissuer = "{ISSUER}"\n{one}'
         )
+        with transaction(sessions) as session:
+            by = Principal("setup", ORGANISATION, Role.ADMIN)
+            organisations.ensure(session, ORGANISATION, name="Here", by=by, now=NOW)
         app, clock = make_app(registered, beside)
         clock.at = NOW
         # As after a start.
         app.extensions["stewardship"].key_ring.__init__()
-        with transaction(sessions) as session:
-            by = Principal("setup", ORGANISATION, Role.ADMIN)
-            organisations.ensure(session, ORGANISATION, name="Here", by=by, now=NOW)
         return House(app, keys, signers, clock)
 
     return make
