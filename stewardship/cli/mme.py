@@ -102,7 +102,7 @@ def mme(
     from stewardship.declarations import load
     from stewardship.declarations.factors import read_gap_tolerance
     from stewardship.declarations.places import REFERENCE
-    from stewardship.domain.dosage import daily_acetaminophen
+    from stewardship.domain.dosage import daily_ingredient
 
     library = load()
     sets = _sets(library, set_id, all_sets)
@@ -110,7 +110,8 @@ def mme(
     taken = [(item, item.doses) for item in asked]
     tolerance = read_gap_tolerance(REFERENCE)
     answers = [_answer(factor_set, taken, tolerance) for factor_set in sets]
-    acetaminophen = daily_acetaminophen((item.drug, _greatest(of_item)) for item, of_item in taken)
+    rxcui = library.catalogue.tables.ingredients["acetaminophen"].rxcui
+    acetaminophen = daily_ingredient(((item.drug, _greatest(of_item)) for item, of_item in taken), rxcui)
     if as_json:
         _tell_program(answers, acetaminophen)
     else:

@@ -180,9 +180,8 @@ def join(known: Chart, brought: Chart) -> Chart:
 
     The same record is counted once, as the request brought it, for that is the newer word of the system
     that owns it. A gap in what was brought stays a gap; but that a request brings no history is none where
-    pharmacies report of this patient.
+    pharmacies report of this patient, nor that it brings no diagnoses where some are on record.
     """
-    fed = known.data_as_of is not None
     return Chart(
         patient=_patient(known.patient, brought.patient),
         as_of=known.as_of,
@@ -194,13 +193,18 @@ def join(known: Chart, brought: Chart) -> Chart:
         goals=_merge(known.goals, brought.goals),
         encounters=_merge(known.encounters, brought.encounters),
         gaps=known.gaps
-        + tuple(
-            gap for gap in brought.gaps if gap not in known.gaps and not (fed and gap.code == HISTORY_MISSING)
-        ),
+        + tuple(gap for gap in brought.gaps if gap not in known.gaps and not _filled(gap, known)),
         # Only what is on record here, with its owner, puts a finding to rest.
         snoozes=known.snoozes,
         data_as_of=_older(known.data_as_of, brought.data_as_of),
     )
+
+
+def _filled(gap: Gap, known: Chart) -> bool:
+    """Whether what a request does not bring is known here."""
+    if gap.code == HISTORY_MISSING:
+        return known.data_as_of is not None
+    return gap.code == RECORD_MISSING and bool(known.conditions)
 
 
 # --- reading rows --------------------------------------------------------------------------------
@@ -382,6 +386,7 @@ def _fact(row: Any, library: Meanings) -> Any:
 # --- pharmacies' feeds -----------------------------------------------------------------------------
 
 HISTORY_MISSING, HISTORY_STALE, HISTORY_UNSETTLED = "history-missing", "history-stale", "history-unsettled"
+RECORD_MISSING = "record-missing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,8 @@ class Encounter:
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Something about the patient that could not be known: ``history-missing``, ``history-error``,
-    ``history-incomplete``, ``history-unavailable``, ``resource-unreadable`` ... and what it is about.
+    ``history-incomplete``, ``history-unavailable``, ``record-missing``, ``resource-unreadable`` ... and what
+    it is about.
 
     Codes that begin with ``record-`` are about something else than prescriptions and dispensings."""
 

@@ -457,10 +457,6 @@ def expected_days(
     return None if implied is None else implied[0]
 
 
-#: The RxNorm ingredient code of acetaminophen, the one non-opioid ingredient that is added up by name.
-ACETAMINOPHEN = "161"
-
-
 @dataclass(frozen=True, slots=True)
 class IngredientTotal:
     """Milligrams a day of one ingredient over several medicines. Not ``complete``: at least so much, and
@@ -472,20 +468,19 @@ class IngredientTotal:
     reasons: tuple[Reason, ...] = ()
 
 
-def daily_acetaminophen(taken: Iterable[tuple[Drug | None, DailyDose]]) -> IngredientTotal:
-    """Acetaminophen a day over all medicines, combination products included."""
+def daily_ingredient(taken: Iterable[tuple[Drug | None, DailyDose]], rxcui: str) -> IngredientTotal:
+    """One ingredient a day, by its RxNorm code, over all medicines, combination products included."""
     low = high = _ZERO
     reasons: tuple[Reason, ...] = ()
     for drug, dose in taken:
-        if drug is not None and all(i.rxcui != ACETAMINOPHEN for i in drug.ingredients):
+        names = {i.name for i in drug.ingredients if i.rxcui == rxcui} if drug is not None else set()
+        if drug is not None and not names:
             continue
         reasons += tuple(
-            r
-            for r in dose.reasons
-            if drug is None or r.code != "strength-unknown" or r.about == "acetaminophen"
+            r for r in dose.reasons if drug is None or r.code != "strength-unknown" or r.about in names
         )
         for amount in dose.amounts:
-            if amount.rxcui == ACETAMINOPHEN:
+            if amount.rxcui == rxcui:
                 low += amount.mg_low
                 high += amount.mg_high
     if reasons and not high:

@@ -45,7 +45,7 @@ UNTOLD = {
         "Find out whether the unrecognised medicine is an opioid or a sedative.",
     ),
     "record.conditions": (
-        "a diagnosis on record cannot be read",
+        "the diagnoses are not all known",
         "Look at the problem list before signing.",
     ),
     "mme": (

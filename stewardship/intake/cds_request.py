@@ -16,7 +16,8 @@ a Bundle with more than it holds        ``history-incomplete``
 ======================================  ==================================================================
 
 The same for other kinds of resource is ``record-error`` and ``record-incomplete``. Nothing at all about
-them is no gap: a plan or a review that is not there is missed by the policy that asks for it.
+diagnoses is ``record-missing``, for what a diagnosis speaks against was then not looked for; nothing at all
+about the others is no gap: a plan or a review that is not there is missed by the policy that asks for it.
 """
 
 from __future__ import annotations
@@ -233,12 +234,14 @@ def _unread(drafts: Resources) -> tuple[str, ...]:
 def _gaps(prefetch: Mapping[str, Any], brought: Resources) -> list[Gap]:
     gaps = []
     answered = any(brought.of(kind) for kind in _MEDICATION_TYPES)
+    diagnosed = bool(brought.of("Condition"))
     for key, value in prefetch.items():
         # A key of the client's own is not repeated: it may say anything.
         kind = PREFETCH_TYPES.get(key) or _kind_of(value)
         # What cannot be placed may have been the history.
         of_medications = kind in _MEDICATION_TYPES or not kind
         stem = "history" if of_medications else "record"
+        diagnosed = diagnosed or kind == "Condition"
         is_bundle = type(value) is dict and value.get("resourceType") == "Bundle"
         if value is not None and (_holds_error(value) if is_bundle else _is_error(value)):
             gaps.append(Gap(f"{stem}-error", kind or "prefetch"))
@@ -249,6 +252,8 @@ def _gaps(prefetch: Mapping[str, Any], brought: Resources) -> list[Gap]:
             gaps.append(Gap(f"{stem}-incomplete", kind or "prefetch"))
     if not answered:
         gaps.append(Gap("history-missing", "medications"))
+    if not diagnosed:
+        gaps.append(Gap("record-missing", "Condition"))
     return gaps
 
 

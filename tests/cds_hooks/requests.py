@@ -62,6 +62,7 @@ def nothing_before(patient: str) -> dict[str, Any]:
         "medicationRequests": None,
         "medicationDispenses": None,
         "medicationStatements": None,
+        "conditions": None,
     }
 
 

@@ -83,7 +83,7 @@ def two_refills(patient: str) -> dict[str, Any]:
 
 
 def test_findings_that_lack_a_fact_are_one_card_whatever_policy_they_are_of(ehr, patient):
-    without_medicines = {"procedures": looked_after(patient)["procedures"]}
+    without_medicines = {"procedures": looked_after(patient)["procedures"], "conditions": None}
     answer = ehr.ask({**signing(patient), "prefetch": without_medicines})
     lacking = [f["policy"] for f in told(answer)["findings"] if f["missing"] == ["history"]]
     assert len(lacking) > 1
@@ -245,7 +245,7 @@ def test_a_history_that_is_not_whole_is_not_taken_for_none(ehr, patient, history
 )  # fmt: skip
 def test_a_history_that_is_said_to_be_empty_is_none(ehr, patient, history):
     seen_to = {"done": looked_after(patient)["procedures"]}
-    answer = ehr.ask({**signing(patient), "prefetch": history | seen_to})
+    answer = ehr.ask({**signing(patient), "prefetch": history | seen_to | {"conditions": None}})
     assert missing(answer) == []
     assert answer["cards"] == []
 
@@ -255,9 +255,26 @@ def test_diagnoses_that_could_not_be_fetched_are_not_absent(ehr, patient):
     prefetch = {"medicationRequests": None, "conditions": OUTCOME} | seen_to
     answer = ehr.ask({**signing(patient), "prefetch": prefetch})
     (card,) = answer["cards"]
-    assert "diagnosis" in card["summary"]
-    found = {f["policy"]: f["outcome"] for f in answer["extension"]["stewardship"]["findings"]}
-    assert found["sleep-disordered-breathing"] == "cannot-tell"
+    assert "diagnoses" in card["summary"]
+    assert found(answer, "sleep-disordered-breathing")["outcome"] == "cannot-tell"
+
+
+def test_diagnoses_that_nobody_sent_are_not_absent(ehr, patient):
+    request = signing(patient)
+    del request["prefetch"]["conditions"]
+    answer = ehr.ask(request)
+    (card,) = answer["cards"]
+    assert "diagnoses" in card["summary"]
+    assert found(answer, "sleep-disordered-breathing")["outcome"] == "cannot-tell"
+
+
+@pytest.mark.parametrize("sent", [None, bundle(total=0), searched("Condition")])
+def test_diagnoses_that_are_said_to_be_none_are_none(ehr, patient, sent):
+    request = signing(patient)
+    request["prefetch"]["conditions"] = sent
+    answer = ehr.ask(request)
+    assert found(answer, "sleep-disordered-breathing")["outcome"] == "pass"
+    assert answer["cards"] == []
 
 
 def test_a_record_that_cannot_be_read_is_a_gap_and_not_a_crash(ehr, patient):

@@ -83,6 +83,12 @@ def test_a_chart_joined_with_itself_is_itself(count):
     assert join(chart, chart) == chart
 
 
+def test_that_no_diagnoses_were_brought_is_a_gap_until_some_are_known():
+    brought = a_chart(gaps=(Gap("record-missing", "Condition"),))
+    assert join(a_chart(), brought).gaps == brought.gaps
+    assert join(a_chart(conditions=(Condition("a", ()),)), brought).gaps == ()
+
+
 def test_facts_of_both_are_there_and_the_same_id_once():
     known = a_chart(conditions=(Condition("a", ()), Condition("b", (), active=True)))
     brought = a_chart(conditions=(Condition("b", (), active=False), Condition("c", ())))

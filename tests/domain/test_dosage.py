@@ -14,7 +14,7 @@ from stewardship.domain.dosage import (
     Basis,
     DosageInstruction,
     Quantity,
-    daily_acetaminophen,
+    daily_ingredient,
     doses,
     expected_days,
     expected_days_range,
@@ -585,7 +585,7 @@ def test_acetaminophen_adds_up_over_combinations_and_plain_tablets():
         (plain, signature_dose((sig("2", frequency=3, as_needed=True),), plain)),
         (TABLET, signature_dose((sig(frequency=None),), TABLET)),
     ]
-    found = daily_acetaminophen(taken)
+    found = daily_ingredient(taken, ACETAMINOPHEN.rxcui)
     assert (found.mg_low, found.mg_high, found.complete) == (1300, 4300, True)
 
 
@@ -594,12 +594,13 @@ def test_an_unknown_medicine_makes_acetaminophen_at_least():
         (COMBINATION, signature_dose((sig(frequency=4),), COMBINATION)),
         (None, signature_dose((sig(),), None)),
     ]
-    found = daily_acetaminophen(taken)
+    found = daily_ingredient(taken, ACETAMINOPHEN.rxcui)
     assert (found.mg_high, found.complete) == (1300, False)
 
 
 def test_acetaminophen_that_cannot_be_told_is_not_zero():
-    found = daily_acetaminophen([(COMBINATION, signature_dose((sig(frequency=None),), COMBINATION))])
+    taken = [(COMBINATION, signature_dose((sig(frequency=None),), COMBINATION))]
+    found = daily_ingredient(taken, ACETAMINOPHEN.rxcui)
     assert (found.mg_low, found.mg_high, found.complete) == (None, None, False)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from stewardship.domain.chart import Chart
-from stewardship.domain.dosage import Basis, DailyDose, daily_acetaminophen, doses, gap
+from stewardship.domain.dosage import Basis, DailyDose, daily_ingredient, doses, gap
 from stewardship.domain.drugs import Drug
 from stewardship.domain.episodes import (
     DAY,
@@ -203,7 +203,7 @@ class AcetaminophenTotal(OrderRule):
             unsure = unsure or reached is Covered.MAYBE
             if reached is Covered.YES:
                 taken.append((product, self._most(product, exposure.supply)))
-        total = daily_acetaminophen(taken)
+        total = daily_ingredient(taken, self.ingredient)
         facts: dict[str, FactValue] = {
             "mg_per_day": total.mg_high,
             "products": len(taken),
