@@ -11,10 +11,13 @@ from flask import Flask
 
 from stewardship.web import (
     account,
+    alternatives,
     assets,
     charting,
     decided,
+    explaining,
     front,
+    function,
     orders,
     pages,
     patients,
@@ -41,6 +44,9 @@ ROOMS = (
     charting,
     orders,
     decided,
+    alternatives,
+    explaining,
+    function,
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as WSGIResponse
 
+from stewardship import after_orders
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import new_id, transaction
 from stewardship.domain.chart import Chart, Condition
@@ -22,7 +23,7 @@ from stewardship.domain.errors import InvalidInput
 from stewardship.domain.orders import Order
 from stewardship.intake.case import Case, read_case
 from stewardship.runtime import runtime
-from stewardship.services import orders, patients
+from stewardship.services import orders, patients, unchecked
 from stewardship.services.answers import decision_json
 from stewardship.web import ordering
 from stewardship.web.ordering import Written
@@ -115,6 +116,8 @@ def submit_order(patient_id: str) -> Response | WSGIResponse:
         return _form(who, opened.chart, asked, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     with transaction(running.sessions) as session:
         kept = orders.submit(session, library, case.order, case.chart, channel=_CHANNEL, by=by, now=now)
+        unchecked.raise_for(session, library, [kept], by=by, now=now)
+    after_orders.look_again(running.sessions, library, kept.decision_id, by=by, now=now)
     return redirect(url_for("decided.show", decision_id=kept.decision_id), HTTPStatus.SEE_OTHER)
 
 

@@ -6,7 +6,7 @@ in UTC, and the theme is the one that the reader's system asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
@@ -114,6 +114,11 @@ def coded(parts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(code, f"{code} {title}".strip()) for code, title in parts]
 
 
+def titled(code: str, titles: Mapping[str, str]) -> str:
+    """A code by its title, or the code itself."""
+    return titles.get(code, code)
+
+
 def age(born: date, on: date) -> str:
     """How old somebody is on a day."""
     return counted(age_on(born, on), "year") + " old"
@@ -137,4 +142,5 @@ FILTERS = {
     "pairs": pairs,
     "coded": coded,
     "age": age,
+    "titled": titled,
 }
