@@ -22,6 +22,7 @@ from stewardship.api import (
     questionnaire_links,
     reviews,
     snoozes,
+    timeline,
     who,
 )
 from stewardship.api import matches as matching
@@ -33,6 +34,7 @@ ROOMS = (
     care.room,
     decisions.room,
     flags.room,
+    timeline.room,
     snoozes.room,
     imports.room,
     matching.room,

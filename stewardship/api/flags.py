@@ -16,7 +16,7 @@ from stewardship.auth import Permission, principal, requires
 from stewardship.domain.flags.kinds import Event, Status
 from stewardship.intake.fields import Choice, Day, StrictSchema, Text, Token, WholeNumber
 from stewardship.runtime import runtime
-from stewardship.services import audit, flags
+from stewardship.services import flags, patients
 from stewardship.services.flag_queue import MOST_LISTED
 from stewardship.services.flags import LONGEST_WORDS, FlagRecord
 
@@ -347,14 +347,7 @@ def read_flag(flag_id: str) -> Response:
     running, now = runtime(), runtime().clock()
     with writing() as session:
         record = flags.read(session, running.library, flag_id, by=principal())
-        audit.record(
-            session,
-            "patient.read",
-            subject=record.patient_id,
-            by=principal(),
-            now=now,
-            detail={"what": "flag", "flag": flag_id},
-        )
+        patients.note_read(session, record.patient, what="flag", by=principal(), now=now)
     return answer(flags.flag_json(record, now=now, whole=True))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Response, request, url_for
 
+from stewardship import after_orders
 from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.api.schemas import DecisionAnswer
 from stewardship.auth import Permission, principal, requires
@@ -18,7 +19,7 @@ from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.orders import Order
 from stewardship.intake.case import Case, CaseSchema, OrderSchema, case_of
 from stewardship.runtime import runtime
-from stewardship.services import orders
+from stewardship.services import orders, unchecked
 from stewardship.services.answers import decision_json
 
 room = Room("orders", __name__, description="Check an order before it is signed.")
@@ -73,12 +74,14 @@ def submit_order(data: Mapping[str, Any]) -> Response:
     try:
         with writing() as session:
             checked = orders.submit(session, library, order, case.chart, by=principal(), now=now)
+            unchecked.raise_for(session, library, [checked], by=principal(), now=now)
     except Conflict as taken:
         if key is None:
             raise
         raise InvalidInput(
             f"the {_KEY} was used for another order; use a new key", code="idempotency-key-reused"
         ) from taken
+    after_orders.look_again(runtime().sessions, library, checked.decision_id, by=principal(), now=now)
     body = decision_json(
         checked.decision,
         library,

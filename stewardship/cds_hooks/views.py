@@ -32,7 +32,7 @@ from stewardship.domain.people import Principal
 from stewardship.intake.cds_request import HookRequest, read_request
 from stewardship.observability import log, note, report_fault, request_id, whereabouts
 from stewardship.runtime import runtime
-from stewardship.services import audit, feedback, orders
+from stewardship.services import audit, feedback, orders, unchecked
 from stewardship.services.orders import Checked
 
 blueprint = Blueprint("cds_hooks", __name__)
@@ -125,6 +125,7 @@ def _check(
         def keep(session: Session) -> tuple[Sequence[Checked], Sequence[cards.Told]]:
             if weighed is not None:
                 orders.keep(session, weighed, by=by, now=now)
+                unchecked.raise_for(session, call.library, checked, by=by, now=now)
             feedback.cards_shown(session, cards.shown(told, before=before), by=by, now=now)
             here.run(note_use, session)
             return checked, told

@@ -26,6 +26,7 @@ COMMANDS = {
     "taper": "stewardship.cli.taper:taper",
     "import": "stewardship.cli.import_:import_",
     "pharmacies": "stewardship.cli.pharmacies:pharmacies",
+    "watch": "stewardship.cli.watch:watch",
     "matches": "stewardship.cli.matches:matches",
     "instruments": "stewardship.cli.instruments:instruments",
     "prescribers": "stewardship.cli.prescribers:prescribers",

@@ -22,6 +22,7 @@ from stewardship.domain.people import Principal
 from stewardship.domain.policy import Enforcement, Outcome
 from stewardship.domain.wording import FactValue
 from stewardship.services.flag_raising import EVERYTHING, Changes, Library, Looked, reconcile
+from stewardship.services.orders import Checked
 
 UNCHECKED_ORDER, VOID_PENDING = "unchecked-order", "void-pending"
 #: Looks at drafts before anybody signs: what they could not tell is asked again when the order is signed.
@@ -35,12 +36,21 @@ _identities: Any = import_tables.Identity.__table__
 
 
 def raise_for(
-    session: Session, library: Library, decision_ids: Iterable[str], *, by: Principal, now: datetime
+    session: Session, library: Library, checked: Iterable[Checked], *, by: Principal, now: datetime
 ) -> Changes:
     """Flag what these decisions could not tell, in the transaction that keeps them. Decisions about drafts
     and about a chart alone raise nothing."""
+    doubtful = [
+        one.decision_id
+        for one in checked
+        if one.decision_id is not None
+        and any(
+            f.outcome is Outcome.CANNOT_TELL and f.enforcement is not Enforcement.SILENT
+            for f in one.decision.findings
+        )
+    ]
     raised = Changes()
-    for patient_id, flags in _of_decisions(session, list(decision_ids), by=by).items():
+    for patient_id, flags in _of_decisions(session, doubtful, by=by).items():
         changes = reconcile(
             session,
             library,

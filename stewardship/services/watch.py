@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from stewardship import __version__
-from stewardship.db import documents, flag_tables, histories
+from stewardship.db import documents, flag_tables, histories, tables
 from stewardship.db.charts import Meanings
 from stewardship.db.engine import begin_writing, new_id
 from stewardship.db.patients import insert_once
@@ -48,6 +48,7 @@ _OVERLAP = timedelta(hours=1)
 _watches: Any = flag_tables.Watch.__table__
 _watched: Any = flag_tables.Watched.__table__
 _flags: Any = flag_tables.Flag.__table__
+_orders: Any = tables.Order.__table__
 
 
 class Library(Meanings, Protocol):
@@ -139,19 +140,24 @@ def run(
 
 
 def after_order(
-    session: Session, library: Library, patient_id: str, *, by: Principal, now: datetime
+    session: Session, library: Library, decision_id: str, *, by: Principal, now: datetime
 ) -> Changes:
-    """Look at one patient (our id) at once, because he has a new order, with the terms of the last watch.
+    """Look at once at the patient of an order that was just submitted, with the terms of the last watch. Runs
+    well in a ``late`` transaction, after the one that keeps the order.
 
     The watch looks again, so nothing is lost if this is not done.
     """
-    looks = look(session, library, [patient_id], _last_terms(session, library, by=by), by=by, now=now)
+    asked = select(_orders.c.patient_id).where(
+        _orders.c.organisation_id == by.organisation_id, _orders.c.decision_id == decision_id
+    )
+    patients = list(session.connection().execute(asked).scalars())
+    looks = look(session, library, patients, terms_of(session, library, by=by), by=by, now=now)
     begin_writing(session)
     seen = {patient: one.looked for patient, one in looks.items()}
     changes = _bring_up(session, library, seen, source="order", by=by, now=now)
     if changes:
         detail = {"source": "order", **changes.counts(), "sha256": changes.digest()}
-        audit.record(session, "flags.reconciled", subject=patient_id, by=by, now=now, detail=detail)
+        audit.record(session, "flags.reconciled", subject=patients[0], by=by, now=now, detail=detail)
     return changes
 
 
@@ -427,9 +433,9 @@ def _terms(row: Any) -> Terms:
     return Terms(row.known_from, frozenset(told["own"]), frozenset(told["new"]), told["digest"])
 
 
-def _last_terms(session: Session, library: Library, *, by: Principal) -> Terms:
-    """The terms of the watch that goes on or ended last; before the first, nobody's orders are known to be
-    all there are."""
+def terms_of(session: Session, library: Library, *, by: Principal) -> Terms:
+    """What patients are looked at with between two watches: the terms of the one that goes on or ended last.
+    Before the first, nobody's orders are known to be all there are."""
     row = _going_on(session, by) or _ended_last(session, by)
     if row is None:
         return Terms(None, frozenset(), frozenset(), _digest(session, library, by))
