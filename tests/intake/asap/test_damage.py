@@ -80,8 +80,8 @@ def mutations(count: int) -> list[tuple[int, str, str, str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("row", "segment", "element", "value", "code"), mutations(200))
-def test_a_spoilt_element_is_named_and_the_other_rows_are_good(row, segment, element, value, code):
+def spoilt(row: int, segment: str, element: str, value: str) -> tuple[bytes, int]:
+    """The file with that value in one element of a row, and the line on which it is."""
     lines = FORTY.decode().split("\n")
     at = 3 + 3 * row + ["PAT", "DSP", "PRE"].index(segment)
     fields = lines[at].rstrip("~").split("*")
@@ -89,9 +89,15 @@ def test_a_spoilt_element_is_named_and_the_other_rows_are_good(row, segment, ele
     fields += [""] * (position + 1 - len(fields))
     fields[position] = value
     lines[at] = "*".join(fields) + "~"
-    found = events("\n".join(lines).encode())
+    return "\n".join(lines).encode(), at + 1
+
+
+@pytest.mark.parametrize(("row", "segment", "element", "value", "code"), mutations(200))
+def test_a_spoilt_element_is_named_and_the_other_rows_are_good(row, segment, element, value, code):
+    content, line = spoilt(row, segment, element, value)
+    found = events(content)
     (bad,) = rejected(found)
-    assert [(f.line, f.segment, f.element, f.code) for f in bad.faults] == [(at + 1, segment, element, code)]
+    assert [(f.line, f.segment, f.element, f.code) for f in bad.faults] == [(line, segment, element, code)]
     assert [(a.row, a.patient) for a in accepted(found)] == WHOLE[:row] + WHOLE[row + 1 :]
     assert closed(found).accepted + closed(found).rejected == 40
 
