@@ -55,6 +55,11 @@ class Permission(StrEnum):
     SETTLE_MATCHES = "matches:settle"
     READ_CARE = "care:read"
     RECORD_CARE = "care:record"
+    READ_PLANS = "plans:read"
+    WORK_ON_PLANS = "plans:work"
+    PLAN_TAPERS = "tapers:plan"
+    READ_PRESCRIBERS = "prescribers:read"
+    KEEP_PRESCRIBERS = "prescribers:keep"
     READ_FLAGS = "flags:read"
     WORK_FLAGS = "flags:work"
     READ_MESSAGES = "messages:read"
@@ -73,6 +78,10 @@ class Permission(StrEnum):
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.PRESCRIBER: frozenset(
         {
+            Permission.READ_PLANS,
+            Permission.WORK_ON_PLANS,
+            Permission.PLAN_TAPERS,
+            Permission.READ_PRESCRIBERS,
             Permission.READ_INSTRUMENTS,
             Permission.READ_FUNCTION,
             Permission.RECORD_FUNCTION,
@@ -98,6 +107,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.PHARMACIST: frozenset(
         {
+            Permission.READ_PLANS,
+            Permission.READ_PRESCRIBERS,
             Permission.READ_INSTRUMENTS,
             Permission.READ_FUNCTION,
             Permission.RECORD_FUNCTION,
@@ -122,6 +133,9 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.COMPLIANCE: frozenset(
         {
+            Permission.READ_PLANS,
+            Permission.READ_PRESCRIBERS,
+            Permission.KEEP_PRESCRIBERS,
             Permission.READ_INSTRUMENTS,
             Permission.READ_FUNCTION,
             Permission.READ_FLAGS,
@@ -140,6 +154,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.EHR: frozenset(
         {
+            Permission.READ_PLANS,
+            Permission.WORK_ON_PLANS,
             Permission.READ_INSTRUMENTS,
             Permission.RECORD_FUNCTION,
             Permission.CALL_HOOKS,

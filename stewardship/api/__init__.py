@@ -18,10 +18,13 @@ from stewardship.api import (
     health,
     imports,
     orders,
+    plans,
     policies,
+    prescribers,
     questionnaire_links,
     reviews,
     snoozes,
+    tapers,
     timeline,
     who,
 )
@@ -32,6 +35,9 @@ PREFIX = "/api/v1"
 ROOMS = (
     orders.room,
     care.room,
+    plans.room,
+    tapers.room,
+    prescribers.room,
     decisions.room,
     flags.room,
     timeline.room,

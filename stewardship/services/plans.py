@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import charts, plan_tables
 from stewardship.db.engine import new_id
-from stewardship.db.patients import ensure_patient
 from stewardship.db.plan_tables import Subject
 from stewardship.domain import pain_plan
 from stewardship.domain.alternatives import Recommendation, recommend
@@ -139,8 +138,7 @@ def start(
 
 def begin(session: Session, plan: PainPlan, *, said: object, by: Principal, now: datetime) -> str:
     """Keep a new plan as it is; its id."""
-    known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=plan.patient_id)
-    patient = ensure_patient(session, known, known.patient, organisation_id=by.organisation_id, now=now)
+    patient = patient_wishes.known_id(session, plan.patient_id, by=by)
     columns = {"patient_id": patient, **_columns(plan)}
     plan_acts.begin(
         session, Subject.PLAN, plan, record_id=plan.id, columns=columns, said=said, by=by, now=now

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import charts, plan_tables
 from stewardship.db.engine import new_id
-from stewardship.db.patients import ensure_patient
 from stewardship.db.plan_tables import Subject
 from stewardship.domain import taper as tapering
 from stewardship.domain.chart import Chart
@@ -126,10 +125,9 @@ def begin(
     refuse_future(decision.on, now)
     if plan_id:
         plan_acts.row_of(session, Subject.PLAN, plan_id, by=by)
-    known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=patient_id)
     said = (patient_id, wanted, decision, plan_id)
     own_id = taper_id or new_id(now)
-    patient = ensure_patient(session, known, known.patient, organisation_id=by.organisation_id, now=now)
+    patient = patient_wishes.known_id(session, patient_id, by=by)
     _refuse_second(session, patient, own_id, by)
     found = preview(session, library, patient_id, wanted, asked_by=decision.asked_by, by=by, now=now)
     if isinstance(found, NotPlanned):

@@ -81,7 +81,27 @@ def bodies() -> dict[str, Any]:
             "version": 1,
         },
         "reach": {"version": 1},
+        **_of_plans(),
         "give-up": {"version": 1, "reason": "because"},
+    }
+
+
+def _of_plans() -> dict[str, Any]:
+    """The bodies of what is done to plans, referrals and tapers."""
+    day = {"on": "2026-11-21", "version": 1}
+    walk = {"activity": "walk", "baseline": "little", "target": "far", "due_on": "2026-12-21"}
+    letter = {"discipline": "pain-medicine", "reason": "pain", "urgency": "routine", "source": "self"}
+    return {
+        "steps": {"treatment": "exercise", **day},
+        "begin": day,
+        "respond": {"relief_percent": 40, **day},
+        "end": {"status": "stopped", **day},
+        "contacts": {"discipline": "psychology", "who": "psy-1", "version": 1},
+        "plan-goals": {**walk, "version": 1},
+        "close": {"status": "stopped", **day},
+        "referrals": {**letter, "on": "2026-11-21"},
+        "events": {"status": "accepted", **day},
+        "acts": {"act": "pause", **day},
     }
 
 
@@ -261,8 +281,37 @@ def on_opioids(sessions: Sessions, library: Library) -> None:
 
 
 @pytest.fixture
+def planned(caller: Callable[..., Caller], on_opioids: None) -> dict[str, str]:
+    """A plan with a step and a referral, a taper, and a prescriber of the registry."""
+    prescriber, whose = caller(Role.PRESCRIBER), {"patient": "p-long"}
+    walk = {"activity": "walk", "baseline": "little", "target": "far", "due_on": "2026-12-21"}
+    told = {"conditions": [{"code": "M54.50"}], "goals": [walk], "owner": "primary-care", "on": "2026-11-21"}
+    plan = json(prescriber.post("/api/v1/plans", {**whose, **told}))
+    where = f"/api/v1/plans/{plan['id']}"
+    of_plans = _of_plans()
+    step = json(prescriber.post(f"{where}/steps", of_plans["steps"]))["steps"][0]
+    referral = json(prescriber.post(f"{where}/referrals", of_plans["referrals"]))
+    decision = {"on": "2026-11-21", "agreed": True, "words": "to drive", "naloxone": True}
+    asked = {"rxcui": "1049621", "starts_on": "2026-12-01", "asked_by": "patient", "mg_per_day": 40}
+    found = json(prescriber.post("/api/v1/tapers/search", whose))["tapers"]
+    begun = {**whose, **asked, "days_on": 400, "decision": decision}
+    taper = found[0] if found else json(prescriber.post("/api/v1/tapers", begun))
+    somebody = {"npi": "1234567893", "specialty": "neurology"}
+    kept = json(caller(Role.COMPLIANCE).post("/api/v1/prescribers", somebody))
+    return {
+        "plan_id": plan["id"],
+        "step_id": step["id"],
+        "referral_id": referral["id"],
+        "taper_id": taper["id"],
+        "prescriber_id": kept["id"],
+        "patient_id": "p-long",
+    }
+
+
+@pytest.fixture
 def ours(
-    caller: Callable[..., Caller], flagged: dict[str, str], matched: dict[str, str], on_opioids: None
+    caller: Callable[..., Caller], flagged: dict[str, str], matched: dict[str, str],
+    planned: dict[str, str], on_opioids: None,
 ) -> dict[str, str]:
     """Ids of every kind of thing that an organisation can have."""
     prescriber = caller(Role.PRESCRIBER)
@@ -295,6 +344,7 @@ def ours(
         "goal_id": goal["id"],
         "measurement_id": measured["id"],
         "review_id": review["id"],
+        **planned,
     }
 
 
