@@ -71,6 +71,7 @@ class Permission(StrEnum):
     WORK_ON_FUNCTION = "function:work"
     SET_CALENDAR = "calendar:set"
     CALL_HOOKS = "cds-hooks"
+    MANAGE_TOKENS = "tokens:manage"
     #: Every known caller may ask who it is taken for.
     KNOW_ONESELF = "self:read"
 
@@ -172,6 +173,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(
         {
             Permission.SET_CALENDAR,
+            Permission.MANAGE_TOKENS,
             Permission.READ_INSTRUMENTS,
             Permission.READ_JOBS,
             Permission.READ_POLICIES,

@@ -141,10 +141,12 @@ def _connections(settings: Settings) -> Connections:
 
 
 def _refuse_strange_organisations(connections: Connections, known: list[str]) -> None:
-    for one in (*connections.record_systems, *connections.providers):
-        if one.organisation_id not in known:
+    named = [(one.id, one.organisation_id) for one in connections.record_systems]
+    named += [(one.id, one.organisation_id) for one in connections.providers]
+    for name, organisation in named:
+        if organisation not in known:
             raise Misconfigured(
-                f"STEWARDSHIP_CONNECTIONS: {one.id} is of the organisation {one.organisation_id}, which does "
+                f"STEWARDSHIP_CONNECTIONS: {name} is of the organisation {organisation}, which does "
                 "not exist; `stewardship user add` makes it with its first user"
             )
 

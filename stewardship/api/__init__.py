@@ -26,6 +26,7 @@ from stewardship.api import (
     snoozes,
     tapers,
     timeline,
+    tokens,
     who,
 )
 from stewardship.api import matches as matching
@@ -50,6 +51,7 @@ ROOMS = (
     function.room,
     reviews.room,
     health.room,
+    tokens.room,
     who.room,
 )
 

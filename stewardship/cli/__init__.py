@@ -37,6 +37,7 @@ COMMANDS = {
     "report": "stewardship.cli.report:report",
     "audit": "stewardship.cli.audit:audit",
     "db": "stewardship.cli.db:db",
+    "user": "stewardship.cli.user:user",
     "tokens": "stewardship.cli.tokens:tokens",
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -31,6 +32,21 @@ _PREFIX = "stw_"
 
 _tokens: Any = tables.ApiToken.__table__
 _users: Any = tables.User.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What is known of a token; the token itself is not. ``last_used_at`` is told to the hour."""
+
+    id: str
+    user_id: str
+    role: Role
+    scopes: tuple[str, ...]
+    issued_at: datetime
+    issued_by: str
+    expires_at: datetime
+    last_used_at: datetime | None
+    good: bool
 
 
 def issue(
@@ -119,6 +135,34 @@ def revoke(session: Session, token_id: str, *, by: Principal, now: datetime) -> 
     if done.rowcount != 1:
         raise NotFound("there is no such token that is still good")
     audit.record(session, "token.revoked", subject=token_id, by=by, now=now)
+
+
+def listed(session: Session, *, by: Principal, now: datetime, every: bool = False) -> list[Listed]:
+    """The organisation's tokens that are good, or every one that there was; the newest first."""
+    query = (
+        select(_tokens, _users.c.active)
+        .join(
+            _users,
+            and_(_users.c.organisation_id == _tokens.c.organisation_id, _users.c.id == _tokens.c.user_id),
+        )
+        .where(_tokens.c.organisation_id == by.organisation_id)
+        .order_by(_tokens.c.issued_at.desc(), _tokens.c.id)
+    )
+    found = [
+        Listed(
+            id=row.id,
+            user_id=row.user_id,
+            role=Role(row.role),
+            scopes=tuple(documents.decode(row.scopes, list[str])),
+            issued_at=row.issued_at,
+            issued_by=row.issued_by,
+            expires_at=row.expires_at,
+            last_used_at=row.last_used_at,
+            good=row.revoked_at is None and row.active and row.issued_at <= now < row.expires_at,
+        )
+        for row in session.connection().execute(query)
+    ]
+    return [one for one in found if every or one.good]
 
 
 _BY_HASH = Prepared(
