@@ -87,7 +87,7 @@ def a_hook(*drafts, prefetch=None, **context):
             "draftOrders": a_bundle(*drafts),
             **context,
         },
-        "prefetch": {"medicationRequests": None} if prefetch is None else prefetch,
+        "prefetch": {"medicationRequests": None, "conditions": None} if prefetch is None else prefetch,
     }
 
 
