@@ -6,7 +6,7 @@ version of what somebody looked at (see ``plan_acts``), and nothing is recorded 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -143,6 +143,29 @@ def begin(session: Session, plan: PainPlan, *, said: object, by: Principal, now:
     plan_acts.begin(
         session, Subject.PLAN, plan, record_id=plan.id, columns=columns, said=said, by=by, now=now
     )
+    return plan.id
+
+
+def take_in(
+    session: Session,
+    library: Library,
+    plan: PainPlan,
+    referrals: Iterable[Referral],
+    *,
+    by: Principal,
+    now: datetime,
+) -> str:
+    """Keep a plan that another system wrote, with its referrals; its id. Again it changes nothing; another
+    plan or referral under a known id raises ``Conflict``, for those are changed by acts."""
+    refuse_future(plan.started_on, now)
+    pain_plan.started(plan, library.plans)
+    for step in plan.steps:
+        if step.discipline not in library.plans.disciplines:
+            raise invalid("/steps/discipline", "unknown", f"one of: {', '.join(library.plans.disciplines)}")
+    begin(session, plan, said=plan, by=by, now=now)
+    patient = patient_wishes.known_id(session, plan.patient_id, by=by)
+    for referral in referrals:
+        begin_referral(session, library, referral, patient, said=referral, by=by, now=now)
     return plan.id
 
 
