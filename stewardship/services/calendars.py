@@ -10,10 +10,11 @@ from datetime import date, datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import tables
+from stewardship.db.prepared import Prepared
 from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.people import Principal
 from stewardship.domain.workdays import Calendar, WorkingDays
@@ -21,6 +22,14 @@ from stewardship.services import audit
 
 _organisations: Any = tables.Organisation.__table__
 _DAYS_OF_WEEK = frozenset(range(1, 8))
+_CALENDAR = Prepared(
+    select(
+        _organisations.c.time_zone,
+        _organisations.c.holiday_country,
+        _organisations.c.holiday_region,
+        _organisations.c.weekend,
+    ).where(_organisations.c.id == bindparam("organisation"))
+)
 
 
 class Calendars(Protocol):
@@ -41,13 +50,7 @@ def of(session: Session, library: Calendars, organisation_id: str) -> Calendar:
 
     Raises ``NotFound`` when there is no such organisation.
     """
-    asked = select(
-        _organisations.c.time_zone,
-        _organisations.c.holiday_country,
-        _organisations.c.holiday_region,
-        _organisations.c.weekend,
-    ).where(_organisations.c.id == organisation_id)
-    row = session.connection().execute(asked).first()
+    row = _CALENDAR.first(session, {"organisation": organisation_id})
     if row is None:
         raise NotFound("there is no such organisation")
     usual = library.calendar

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, func, select, union_all
+from sqlalchemy import Integer, Row, and_, bindparam, func, select, union_all
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, function_tables, tables
 from stewardship.db.charts import FACTS, KnownPatient
 from stewardship.db.patients import hold_patient, insert_once
+from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Patient
 from stewardship.domain.people import Principal
 from stewardship.domain.reassessment import ask_again_on
@@ -67,12 +68,12 @@ def ask_portion(
 ) -> Passed:
     """Ask the clock about the patients behind ``after``, up to ``limit`` of them, where it may answer
     differently than it did. ``today`` is the organisation's day; ``by`` acts for the organisation."""
-    rows = _portion(session, organisation_id, after, limit)
+    rows = _PORTION.rows(session, {"organisation": organisation_id, "after": after, "most": limit})
     if not rows:
         return Passed(0, 0, 0, None)
-    first, last = rows[0].id, rows[-1].id
-    on_record = _on_record(session, organisation_id, first, last)
-    readings = _readings_of(session, organisation_id, first, last)
+    between = {"organisation": organisation_id, "first": rows[0].id, "last": rows[-1].id}
+    on_record = _on_record(session, between)
+    readings = {row.patient_id: row for row in _READINGS.rows(session, between)}
     asked = changed = 0
     for row in rows:
         seen, reading = _of(row, on_record), readings.get(row.id)
@@ -102,7 +103,7 @@ def ask_portion(
                 "missing": documents.encode(list(answer.missing)),
             },
         )
-    return Passed(len(rows), asked, changed, last)
+    return Passed(len(rows), asked, changed, rows[-1].id)
 
 
 def untold(session: Session, organisation_id: str) -> dict[str, tuple[str, ...]]:
@@ -135,67 +136,68 @@ def _may_differ(seen: _OnRecord, reading: Row[Any] | None, today: date) -> bool:
     return known != (seen.facts, seen.newest_at) or (reading.ask_on is not None and reading.ask_on <= today)
 
 
-def _portion(session: Session, organisation_id: str, after: str, limit: int) -> list[Row[Any]]:
-    asked = (
-        select(_patients)
-        .where(_patients.c.organisation_id == organisation_id, _patients.c.id > after)
-        .order_by(_patients.c.id)
-        .limit(limit)
-    )
-    return list(session.connection().execute(asked))
+_BETWEEN: dict[str, Any] = {"first": bindparam("first"), "last": bindparam("last")}
 
 
-def _readings_of(session: Session, organisation_id: str, first: str, last: str) -> dict[str, Row[Any]]:
-    asked = select(_readings).where(
-        _readings.c.organisation_id == organisation_id, _readings.c.patient_id.between(first, last)
-    )
-    return {row.patient_id: row for row in session.connection().execute(asked)}
-
-
-def _on_record(session: Session, organisation_id: str, first: str, last: str) -> Mapping[str, _OnRecord]:
-    """What is on record of the patients between two, theirs included: all that the clock reads."""
-
-    def counted(patient: Any, at: Any, source: Any, *which: Any) -> Any:
-        organisation = patient.table.c.organisation_id
-        return (
-            select(patient.label("patient_id"), func.count().label("facts"), func.max(at).label("newest_at"))
-            .select_from(source)
-            .where(organisation == organisation_id, patient.between(first, last), *which)
-            .group_by(patient)
+def _counted(patient: Any, at: Any, source: Any, *which: Any) -> Any:
+    """How many rows of a source each patient has, and when the newest was recorded."""
+    return (
+        select(patient.label("patient_id"), func.count().label("facts"), func.max(at).label("newest_at"))
+        .select_from(source)
+        .where(
+            patient.table.c.organisation_id == bindparam("organisation"),
+            patient >= _BETWEEN["first"],
+            patient <= _BETWEEN["last"],
+            *which,
         )
-
-    def whole(table: Any, at: str = "recorded_at", *which: Any) -> Any:
-        return counted(table.c.patient_id, table.c[at], table, *which)
-
-    def of_order(table: Any, at: str) -> Any:
-        same = and_(
-            table.c.organisation_id == _orders.c.organisation_id,
-            table.c.decision_id == _orders.c.decision_id,
-        )
-        return counted(_orders.c.patient_id, table.c[at], _orders.join(table, same))
-
-    mistakes = and_(
-        _errors.c.organisation_id == _measurements.c.organisation_id,
-        _errors.c.measurement_id == _measurements.c.id,
+        .group_by(patient)
     )
-    of_goal = and_(
-        _goal_events.c.organisation_id == _goals.c.organisation_id, _goal_events.c.goal_id == _goals.c.id
-    )
-    parts = [
-        whole(tables.Supply.__table__),
-        *(whole(tables.Base.metadata.tables[name]) for name in FACTS),
-        whole(_orders, "submitted_at"),
-        of_order(tables.Override.__table__, "at"),
-        of_order(tables.ExceptionRequest.__table__, "closed_at"),
-        whole(_measurements),
-        counted(_measurements.c.patient_id, _errors.c.at, _measurements.join(_errors, mistakes)),
+
+
+def _whole(table: Any, at: str = "recorded_at", *which: Any) -> Any:
+    return _counted(table.c.patient_id, table.c[at], table, *which)
+
+
+def _joined(owner: Any, table: Any, at: str, mine: str, its: str) -> Any:
+    """Rows that belong to a patient through another table's."""
+    same = and_(table.c.organisation_id == owner.c.organisation_id, table.c[its] == owner.c[mine])
+    return _counted(owner.c.patient_id, table.c[at], owner.join(table, same))
+
+
+#: Everything that the clock and the flags read of the patients between two, these included.
+_ON_RECORD = Prepared(
+    union_all(
+        _whole(tables.Supply.__table__),
+        *(_whole(tables.Base.metadata.tables[name]) for name in FACTS),
+        _whole(_orders, "submitted_at"),
+        _joined(_orders, tables.Override.__table__, "at", "decision_id", "decision_id"),
+        _joined(_orders, tables.ExceptionRequest.__table__, "closed_at", "decision_id", "decision_id"),
+        _whole(_measurements),
+        _joined(_measurements, _errors, "at", "id", "measurement_id"),
+        _joined(_goals, _goal_events, "at", "id", "goal_id"),
         # What the clock closes by itself follows from the rest.
-        whole(_reviews, "closed_at", _reviews.c.closed_by.is_not(None)),
-        whole(_reviews, "missed_at", _reviews.c.missed_at.is_not(None)),
-        counted(_goals.c.patient_id, _goal_events.c.at, _goals.join(_goal_events, of_goal)),
-    ]
+        _whole(_reviews, "closed_at", _reviews.c.closed_by.is_not(None)),
+        _whole(_reviews, "missed_at", _reviews.c.missed_at.is_not(None)),
+    )
+)
+_PORTION = Prepared(
+    select(_patients)
+    .where(_patients.c.organisation_id == bindparam("organisation"), _patients.c.id > bindparam("after"))
+    .order_by(_patients.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_READINGS = Prepared(
+    select(_readings).where(
+        _readings.c.organisation_id == bindparam("organisation"),
+        _readings.c.patient_id >= _BETWEEN["first"],
+        _readings.c.patient_id <= _BETWEEN["last"],
+    )
+)
+
+
+def _on_record(session: Session, asked: Mapping[str, str]) -> Mapping[str, _OnRecord]:
     found: dict[str, list[Row[Any]]] = {}
-    for row in session.connection().execute(union_all(*parts)):
+    for row in _ON_RECORD.rows(session, asked):
         found.setdefault(row.patient_id, []).append(row)
     return {patient: _together(rows) for patient, rows in found.items()}
 

@@ -52,15 +52,12 @@ def seen_of(
 ) -> Function:
     """What is on record of a patient's function, beside the supplies of the chart."""
     common = library.flags.common
-    of_patient = reassessments.of_patient(session, known.patient.id, by=by)
+    held = reassessments.open_of(session, known.id or "", by=by)
+    missed = held is not None and held[1].state is State.MISSED
     measured = measurements.of_known(session, library, known, organisation_id=by.organisation_id)
     return Function(
         history=history(chart.supplies, common, as_of=chart.today, areas=library.flags.areas),
-        missed=tuple(
-            MissedReview(r.id, r.review.interval, r.review.due_on)
-            for r in of_patient
-            if r.review.state is State.MISSED
-        ),
+        missed=(MissedReview(held[0], held[1].interval, held[1].due_on),) if held and missed else (),
         trends=trends(library.instruments, (m for m in measured if m.taken_on <= chart.today)),
         measured_on=reviews_on_record(chart, library.clock),
         reached=tuple(

@@ -6,17 +6,19 @@ was: whoever says which state he saw is refused when it is no longer that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Row, and_, func, select
+from sqlalchemy import Row, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import function_tables, tables
 from stewardship.db.charts import known_patient
 from stewardship.db.engine import new_id
 from stewardship.db.patients import ensure_patient, insert_once
+from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Patient
 from stewardship.domain.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
 from stewardship.domain.goals import FunctionGoal, GoalEvent, GoalTerms, goal
@@ -199,7 +201,8 @@ def read(session: Session, goal_id: str, *, by: Principal) -> GoalRecord:
 
 def of_patient(session: Session, patient_id: str, *, by: Principal) -> tuple[GoalRecord, ...]:
     """All goals of a patient (the EHR's id), the first that was set first."""
-    return _records(session, by.organisation_id, _patients.c.ehr_id == patient_id)
+    asked = {"organisation": by.organisation_id, "patient": patient_id}
+    return _read_records(_OF_PATIENT.rows(session, asked))
 
 
 def standing(session: Session, *, by: Principal, due_by: date) -> tuple[GoalRecord, ...]:
@@ -294,7 +297,11 @@ def _add(
 
 
 def _records(session: Session, organisation_id: str, which: Any) -> tuple[GoalRecord, ...]:
-    asked = (
+    return _read_records(session.connection().execute(_asked(organisation_id, which)))
+
+
+def _asked(organisation_id: Any, which: Any) -> Any:
+    return (
         select(_events, _patients.c.ehr_id)
         .join(
             _goals,
@@ -310,8 +317,14 @@ def _records(session: Session, organisation_id: str, which: Any) -> tuple[GoalRe
         .where(_events.c.organisation_id == organisation_id, which)
         .order_by(_goals.c.set_at, _events.c.goal_id, _events.c.seq)
     )
+
+
+_OF_PATIENT = Prepared(_asked(bindparam("organisation"), _patients.c.ehr_id == bindparam("patient")))
+
+
+def _read_records(steps: Iterable[Row[Any]]) -> tuple[GoalRecord, ...]:
     found: dict[str, list[Row[Any]]] = {}
-    for row in session.connection().execute(asked):
+    for row in steps:
         found.setdefault(row.goal_id, []).append(row)
     return tuple(
         GoalRecord(name, rows[0].ehr_id, len(rows), tuple(_read_step(row) for row in rows))

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from sqlalchemy import Row, and_, exists, select
+from sqlalchemy import Row, and_, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, function_tables, tables
 from stewardship.db.charts import KnownPatient, known_patient
 from stewardship.db.engine import new_id
 from stewardship.db.patients import ensure_patient, insert_once
+from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Patient
 from stewardship.domain.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
 from stewardship.domain.instruments import Instrument, score
@@ -160,12 +161,7 @@ def of_known(
     session: Session, library: Measures, known: KnownPatient, *, organisation_id: str
 ) -> tuple[Measured, ...]:
     """The same of a patient whose row was read already."""
-    asked = (
-        _asked(organisation_id)
-        .where(_measurements.c.patient_id == known.id)
-        .order_by(_measurements.c.taken_at, _measurements.c.id)
-    )
-    rows = session.connection().execute(asked)
+    rows = _OF_PATIENT.rows(session, {"organisation": organisation_id, "patient": known.id})
     return tuple(_measured(row, library.instruments, known.patient.sex) for row in rows)
 
 
@@ -202,7 +198,7 @@ def _again(session: Session, library: Measures, row: Mapping[str, Any], by: Prin
     return read(session, library, row["id"], by=by)
 
 
-def _asked(organisation_id: str) -> Any:
+def _asked(organisation_id: Any) -> Any:
     reviewed = exists().where(
         _looked_at.c.organisation_id == _measurements.c.organisation_id,
         _looked_at.c.measurement_id == _measurements.c.id,
@@ -225,6 +221,13 @@ def _asked(organisation_id: str) -> Any:
         )
         .where(_measurements.c.organisation_id == organisation_id)
     )
+
+
+_OF_PATIENT = Prepared(
+    _asked(bindparam("organisation"))
+    .where(_measurements.c.patient_id == bindparam("patient"))
+    .order_by(_measurements.c.taken_at, _measurements.c.id)
+)
 
 
 def _measured(row: Row[Any], instruments: Mapping[str, Instrument], sex: str | None = None) -> Measured:

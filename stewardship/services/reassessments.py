@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Row, and_, case, insert, literal, null, or_, select, update
+from sqlalchemy import Row, and_, bindparam, case, insert, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import function_tables, tables
@@ -20,6 +20,7 @@ from stewardship.db.charts import KnownPatient, Meanings, chart_of, known_patien
 from stewardship.db.columns import Instant
 from stewardship.db.engine import new_id
 from stewardship.db.patients import hold_patient
+from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Chart
 from stewardship.domain.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
 from stewardship.domain.measurements import Measured
@@ -39,6 +40,15 @@ _patients: Any = tables.Patient.__table__
 _MAY_CLOSE = (Role.PRESCRIBER, Role.PHARMACIST)
 _OPEN = tuple(state.value for state in State if state in OPEN)
 _ON_WORKLIST = (State.DUE.value, State.MISSED.value)
+
+
+_OF_PATIENT = and_(
+    _reviews.c.organisation_id == bindparam("organisation"), _reviews.c.patient_id == bindparam("patient")
+)
+_EXCUSED = Prepared(select(_reviews.c.closed_at).where(_OF_PATIENT, _reviews.c.excused))
+_OPEN_ROW = Prepared(
+    select(_reviews).where(_OF_PATIENT, or_(*(_reviews.c.state == state for state in _OPEN)))
+)
 
 
 class Clockwork(Meanings, Measures, Protocol):
@@ -175,10 +185,8 @@ def keep(
 
 
 def _excused(session: Session, patient: str, organisation_id: str, zone: Any) -> list[date]:
-    asked = select(_reviews.c.closed_at).where(
-        _reviews.c.organisation_id == organisation_id, _reviews.c.patient_id == patient, _reviews.c.excused
-    )
-    return [at.astimezone(zone).date() for at in session.connection().execute(asked).scalars()]
+    rows = _EXCUSED.rows(session, {"organisation": organisation_id, "patient": patient})
+    return [row.closed_at.astimezone(zone).date() for row in rows]
 
 
 def _clinician(chart: Chart) -> str:
@@ -450,6 +458,12 @@ def of_patient(session: Session, patient_id: str, *, by: Principal) -> tuple[Rev
     return _records(session, by.organisation_id, session.connection().execute(asked).all())
 
 
+def open_of(session: Session, patient: str, *, by: Principal) -> tuple[str, Review] | None:
+    """The one open review of a patient (our own id), and its id."""
+    row = _open_row(session, patient, by.organisation_id)
+    return None if row is None else (row.id, _review(row))
+
+
 def worklist(
     session: Session, organisation_id: str, *, clinician: str | None = None, today: date
 ) -> list[Item]:
@@ -545,12 +559,8 @@ def _records(session: Session, organisation_id: str, rows: Sequence[Row[Any]]) -
 
 
 def _open_row(session: Session, patient: str, organisation_id: str) -> Row[Any] | None:
-    asked = select(_reviews).where(
-        _reviews.c.organisation_id == organisation_id,
-        _reviews.c.patient_id == patient,
-        _reviews.c.state.in_(_OPEN),
-    )
-    return session.connection().execute(asked).first()
+    row: Row[Any] | None = _OPEN_ROW.first(session, {"organisation": organisation_id, "patient": patient})
+    return row
 
 
 def _locked(session: Session, review_id: str, by: Principal) -> Row[Any]:
