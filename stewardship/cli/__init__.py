@@ -34,6 +34,7 @@ COMMANDS = {
     "catalogue": "stewardship.cli.catalogue:catalogue",
     "serve": "stewardship.cli.serve:serve",
     "scheduler": "stewardship.cli.scheduler:scheduler",
+    "mail": "stewardship.cli.mail:mail",
     "report": "stewardship.cli.report:report",
     "audit": "stewardship.cli.audit:audit",
     "db": "stewardship.cli.db:db",

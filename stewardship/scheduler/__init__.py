@@ -11,6 +11,7 @@ one job once, ``process`` is the dedicated process. Everybody may start one: of 
 ``nightly-watch``  every patient for whom a look is due, and flags for what is seen
 ``remind``         a digest for each clinician, once a day
 ``self-check``     whether the record, the policies, the schema, feeds, jobs and mail are in order
+``checkpoint``     how far the audit trail has come is signed, where a file for that is named
 ``send``           what waits in the outbox is sent
 =================  ================================================================================
 """
@@ -37,6 +38,7 @@ JOBS = (
     Job("nightly-watch", Daily(time(2)), work.nightly_watch),
     Job("remind", Daily(time(6, 30)), work.remind),
     Job("self-check", Daily(time(4)), _self_check),
+    Job("checkpoint", Every(timedelta(minutes=1)), work.checkpoint),
     Job("send", Every(timedelta(minutes=1)), work.send),
 )
 

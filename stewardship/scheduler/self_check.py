@@ -21,6 +21,8 @@ from stewardship.scheduler.letters import SELF_CHECK
 from stewardship.scheduler.running import Turn
 from stewardship.services import audit, contacts, job_runs, outbox, pharmacies, reminders, verification
 from stewardship.services.job_runs import Done
+from stewardship.services.notes import found_in
+from stewardship.witness import witness_of
 
 #: How far back days without a self-check are looked for.
 _LOOK_BACK = timedelta(days=7)
@@ -67,10 +69,14 @@ def _made(name: str, check: _Check, turn: Turn, jobs: Sequence[tuple[str, Cadenc
 
 
 def _audit(turn: Turn, _: object) -> tuple[int, str]:
+    witness = witness_of(turn.running.settings)
+    signed = []
+    if witness is not None and witness.file.exists():
+        signed = found_in(witness.file.read_text(encoding="utf-8", errors="replace"), witness.keys)
     with transaction(turn.running.sessions, write=False) as session:
-        found = verification.verify(session, organisation_id=turn.by.organisation_id)
+        found = verification.verify(session, organisation_id=turn.by.organisation_id, checkpoints=signed)
     if found.fault is None:
-        return 0, f"{found.entries} entries"
+        return 0, f"{found.entries} entries, {found.witnessed} witnessed"
     return 1, f"{found.fault.kind} at {found.fault.seq}"
 
 

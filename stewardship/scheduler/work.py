@@ -15,6 +15,7 @@ from stewardship.scheduler.letters import letter
 from stewardship.scheduler.running import Stopped, Turn, portions
 from stewardship.services import clock_passes, outbox, reassessments, reminders, watch
 from stewardship.services.job_runs import Done
+from stewardship.witness import witness_of
 
 #: Items of one transaction: few enough that an order that is checked meanwhile hardly waits.
 PORTION = 100
@@ -128,6 +129,15 @@ def nightly_watch(turn: Turn) -> Done:
                 raise Stopped
     found = {name: getattr(progress, name) for name in ("patients", "opened", "closed", "failed")}
     return Done(progress.looked, progress.looked if turn.run.is_late else 0, found)
+
+
+def checkpoint(turn: Turn) -> Done:
+    """Sign how far the audit trail has come, where a file for that is named."""
+    witness = witness_of(turn.running.settings)
+    if witness is None:
+        return Done(0, 0, {"witness": False})
+    reached = witness.checkpoint(turn.running.sessions, turn.by.organisation_id)
+    return Done(1, 0, {"witness": True, "entries": 0 if reached is None else reached.size})
 
 
 def send(turn: Turn) -> Done:

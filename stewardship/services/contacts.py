@@ -16,7 +16,7 @@ from stewardship.db import outreach_tables
 from stewardship.db.patients import insert_once
 from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.people import Principal
-from stewardship.services import audit, users
+from stewardship.services import audit, users, worklists
 
 #: As many characters as an address may have (RFC 5321).
 _LONGEST = 254
@@ -63,11 +63,14 @@ def listed(session: Session, *, by: Principal) -> list[Mapping[str, Any]]:
 
 
 def address_of(session: Session, person: str, *, by: Principal) -> str:
-    """Where to write to: the contact's address, else that of an active account of that id; ``""`` for nobody
-    whom mail would reach."""
+    """Where to write to: the contact's address, else that of the active account of whoever is meant; ``""``
+    for nobody whom mail would reach."""
     asked = select(_contacts.c.email).where(*_mine(person, by))
-    known = session.connection().execute(asked).scalar()
-    return known or users.email_of(session, person, organisation_id=by.organisation_id) or ""
+    known: str | None = session.connection().execute(asked).scalar()
+    if known:
+        return known
+    user = worklists.user_of(session, person, by=by)
+    return users.email_of(session, user, organisation_id=by.organisation_id) or ""
 
 
 def told_of_escalations(session: Session, *, by: Principal) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from stewardship.web import (
     questionnaire,
     sign_in,
     sign_in_steps,
+    worklist,
 )
 from stewardship.web.errors import error_page
 from stewardship.web.sign_in import ask as ask_to_sign_in
@@ -40,13 +41,14 @@ ROOMS = (
     sign_in_steps,
     account,
     questionnaire,
+    worklist,
     patients,
     charting,
     orders,
     decided,
+    function,
     alternatives,
     explaining,
-    function,
 )
 
 

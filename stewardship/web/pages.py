@@ -35,6 +35,7 @@ class Place(NamedTuple):
 #: The navigation, in its order.
 PLACES = (
     Place("Patients", "/patients", Permission.READ_PATIENTS),
+    Place("Worklist", "/worklist", Permission.READ_FUNCTION),
     Place("Queue", "/queue", Permission.COUNTERSIGN_EXCEPTIONS),
     Place("Policies", "/policies", Permission.READ_POLICIES),
     Place("Reports", "/reports", Permission.READ_SNOOZES),

@@ -106,7 +106,8 @@ def test_a_second_start_loses_nothing_and_adds_nothing(first):
     folder, shown = first
     before, tokens = rows(folder), (folder / "tokens.json").read_text()
     again = start(folder)
-    assert rows(folder) == before
+    # That somebody looked whether anything is due is on record each time; the second finds nothing.
+    assert rows(folder) | {"job_runs": 0} == before | {"job_runs": 0}
     assert (folder / "tokens.json").read_text() == tokens
     assert again.replace("as it was left", "made just now") == shown
 
@@ -161,7 +162,7 @@ def service(first):
         stderr=subprocess.STDOUT,
     )
     try:
-        for _ in range(300):
+        for _ in range(1200):
             try:
                 ask(port, "/cds-services")
                 break

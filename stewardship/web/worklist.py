@@ -1,0 +1,37 @@
+"""Who has to be looked at: the reader's own list, or everybody's, the longest overdue first."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from stewardship.auth import Permission, principal, requires
+from stewardship.db.engine import transaction
+from stewardship.runtime import runtime
+from stewardship.services import calendars, worklists
+from stewardship.web.pages import page
+
+room = Blueprint("worklist", __name__)
+
+#: More than anybody reads at once; what is overdue longest is among them.
+_MOST = 200
+
+
+@room.get("/worklist")
+@requires(Permission.READ_FUNCTION)
+def worklist() -> Response:
+    """Reviews that are due or past their day."""
+    running, by = runtime(), principal()
+    everybody = request.args.get("whose") == "everybody"
+    with transaction(running.sessions, write=False) as session:
+        today = calendars.today(session, running.library, by.organisation_id, now=running.clock())
+        mine = None if everybody else worklists.known_as(session, by=by)
+        lines = worklists.lines(session, clinicians=mine, today=today, by=by)
+    return page(
+        "worklist.html",
+        lines=lines[:_MOST],
+        more=max(0, len(lines) - _MOST),
+        missed=sum(line.state.value == "missed" for line in lines),
+        total=len(lines),
+        everybody=everybody,
+        today=today,
+    )
