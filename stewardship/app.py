@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, g, request
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -24,7 +24,14 @@ from stewardship.api import problems
 from stewardship.config import Environment, Settings
 from stewardship.db import Sessions
 from stewardship.declarations import Library
-from stewardship.domain.errors import DeclarationError, StewardshipError, Unauthenticated, Unavailable
+from stewardship.domain.errors import (
+    DeclarationError,
+    Forbidden,
+    NotFound,
+    StewardshipError,
+    Unauthenticated,
+    Unavailable,
+)
 from stewardship.observability import configure_logging, log, observe, report_fault, request_id
 from stewardship.runtime import install, prepare, utc_now
 
@@ -132,6 +139,7 @@ def _answer_errors(app: Flask) -> None:
             report_fault(error)
         if isinstance(error, Unauthenticated) and browsers.is_page() and not browsers.brings_token():
             return web.ask_to_sign_in()
+        _note_refusal(error)
         answer = problems.of_cause(error, request_id=request_id())
         return _as_page(answer, error) if browsers.is_page() else answer
 
@@ -168,3 +176,13 @@ def _as_page(problem: Response, error: StewardshipError) -> Response:
         if name in problem.headers:
             page.headers[name] = problem.headers[name]
     return page
+
+
+def _note_refusal(error: StewardshipError) -> None:
+    """Somebody known asked for an id that is not there for him, or for what only others may do."""
+    if "principal" not in g or "refused" in g:
+        return
+    if isinstance(error, NotFound) and request.view_args:
+        auth.note_refusal("missing")
+    elif isinstance(error, Forbidden):
+        auth.note_refusal("not-his")

@@ -17,17 +17,19 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Flask, g, request
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from stewardship import browsers
 from stewardship.db.engine import transaction
 from stewardship.domain.connections import RecordSystem
-from stewardship.domain.errors import Forbidden, Unauthenticated
+from stewardship.domain.errors import Forbidden, StewardshipError, Unauthenticated
 from stewardship.domain.identity import Stage
 from stewardship.domain.people import Principal, Role
+from stewardship.observability import report_fault
 from stewardship.record_systems import caller as hook_caller
 from stewardship.runtime import Runtime, Trusted, runtime
-from stewardship.services import tokens
+from stewardship.services import access, tokens
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -253,9 +255,24 @@ def _admit(permission: Permission, *, record_systems: bool, unasked: bool) -> No
         known = _caller(record_systems=record_systems)
     g.principal = known
     if permission not in PERMISSIONS[known.role]:
+        note_refusal("role")
         raise Forbidden(f"this needs the permission {permission}, which the role {known.role} does not have")
     if known.scopes and permission not in known.scopes:
+        note_refusal("scope")
         raise Forbidden(f"this needs the permission {permission}, which the token was not given")
+
+
+def note_refusal(reason: str) -> None:
+    """Have it on record that the caller was refused. What he is answered does not depend on it."""
+    running, by = runtime(), principal()
+    g.refused = True
+    route = request.url_rule.rule if request.url_rule else "none"
+    try:
+        with transaction(running.sessions) as session:
+            incident = running.library.identity.refusals
+            access.refused(session, reason, route=route, incident=incident, by=by, now=running.clock())
+    except (StewardshipError, SQLAlchemyError) as cause:
+        report_fault(cause)
 
 
 def _signed_in(*, unasked: bool) -> Principal:

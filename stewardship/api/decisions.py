@@ -17,8 +17,9 @@ from stewardship.api.schemas import (
     StoredDecisionAnswer,
 )
 from stewardship.auth import Permission, principal, requires
+from stewardship.db.engine import transaction
 from stewardship.runtime import runtime
-from stewardship.services import decisions
+from stewardship.services import decisions, patients
 
 room = Room("decisions", __name__, description="What was decided, and what people did about it.")
 
@@ -33,8 +34,10 @@ def read_decision(decision_id: str) -> Response:
 
     As it was made, with the overrides and exceptions since.
     """
-    with reading() as session:
-        stored = decisions.read(session, decision_id, by=principal())
+    running, by = runtime(), principal()
+    with transaction(running.sessions, late=True) as session:
+        stored = decisions.read(session, decision_id, by=by)
+        patients.note_read(session, stored.patient_id, what="decision", by=by, now=running.clock())
     return answer(decisions.stored_json(stored))
 
 

@@ -62,6 +62,10 @@ class Caller:
             path, data=parts, content_type="multipart/form-data", headers=self._headers({})
         )
 
+    def fill(self, path: str, fields: dict[str, Any]) -> TestResponse:
+        """Send a form of a page."""
+        return self.app.test_client().post(path, data=fields, headers=self._headers({}))
+
     def _headers(self, more: dict[str, Any]) -> dict[str, str]:
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return own | more.pop("headers", {})
