@@ -35,7 +35,7 @@ _EXAMPLE_KIND = "knee-arthritis-tramadol"
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".demo"),
     show_default=True,
-    help="Where the database and tokens.json are kept.",
+    help="Where the database, tokens.json and accounts.json are kept.",
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--no-serve", is_flag=True, help="Make the clinic and check the orders, but do not listen.")
@@ -51,7 +51,8 @@ def demo(folder: Path, port: int, no_serve: bool, every: bool) -> None:
     from stewardship.config import Settings
     from stewardship.declarations import load
     from stewardship.demo.house import House
-    from stewardship.demo.opening import open_clinic
+    from stewardship.demo.opening import ORGANISATION, open_clinic
+    from stewardship.demo.people import let_in
     from stewardship.witness import open_database
 
     if not no_serve:
@@ -66,7 +67,9 @@ def demo(folder: Path, port: int, no_serve: bool, every: bool) -> None:
     _tell_clinic(opened)
     _check_orders(house, opened, library, sessions, now=now, every=every)
     _do_what_is_due(settings, library, sessions)
+    people = let_in(house, sessions, library, organisation=ORGANISATION, now=now)
     sessions.kw["bind"].dispose()
+    _tell_people(house, people)
     _tell_tokens(house, opened.tokens)
     if no_serve:
         return
@@ -186,6 +189,13 @@ def _keep_example(house: House, case: Case) -> None:
     (house.folder / _EXAMPLE).write_bytes(strict_json.dumps(case.document))
 
 
+def _tell_people(house: House, passwords: Mapping[str, str]) -> None:
+    click.echo()
+    click.secho(f"People who can sign in, kept in {_near(house.accounts_file)}", bold=True)
+    for login, password in passwords.items():
+        click.echo(f"  {login:<25} {password}")
+
+
 def _tell_tokens(house: House, tokens: Mapping[str, str]) -> None:
     click.echo()
     click.secho(f"API tokens, kept in {_near(house.tokens_file)}", bold=True)
@@ -197,6 +207,7 @@ def _tell_service(house: House, port: int) -> None:
     base = f"http://{_HOST}:{port}"
     click.echo()
     click.secho(f"The service is on {base}", bold=True)
+    click.echo(f"  {base}/sign-in         the pages, for whoever is named above")
     click.echo(f"  {base}/api/v1/docs     the API, to browse")
     click.echo(f"  {base}/cds-services    CDS Hooks")
     click.echo()

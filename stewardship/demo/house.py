@@ -1,4 +1,4 @@
-"""What the demonstration keeps in its folder: a database, keys of its own, and a token for each role.
+"""What the demonstration keeps in its folder: a database, keys of its own, tokens, and passwords.
 
 Everything secret is made at the first start, readable by its owner only, and used again at every other.
 """
@@ -17,6 +17,9 @@ from stewardship.domain.errors import Unavailable
 #: The file of each role's API token, and the roles in it.
 TOKENS = "tokens.json"
 ROLES = ("prescriber", "pharmacist", "compliance", "ehr")
+
+#: The file of the passwords by which people sign in.
+ACCOUNTS = "accounts.json"
 
 _KEYS = "keys.json"
 _KEY_NAMES = ("secret_key", "audit_key", "checkpoint_key")
@@ -71,6 +74,19 @@ class House:
             held = {role: held.get(role) or issue(role) for role in ROLES}
             _write(self.tokens_file, held)
         return held
+
+    @property
+    def accounts_file(self) -> Path:
+        """Where the passwords are."""
+        return self.folder / ACCOUNTS
+
+    def passwords(self, logins: tuple[str, ...], *, make: Callable[[], str]) -> Mapping[str, str]:
+        """A password for each login, drawn once."""
+        known = _read(self.accounts_file, logins)
+        if known is None:
+            known = {login: make() for login in logins}
+            _write(self.accounts_file, known)
+        return known
 
 
 def _read(file: Path, names: tuple[str, ...]) -> dict[str, str] | None:

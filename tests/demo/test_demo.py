@@ -94,6 +94,28 @@ def test_a_token_for_each_role_is_kept_and_printed(first):
     assert all(token in shown for token in tokens.values())
 
 
+def test_everybody_who_can_sign_in_is_kept_and_printed(first):
+    folder, shown = first
+    accounts = json.loads((folder / "accounts.json").read_text())
+    names = ("prescriber", "prescriber-2", "pharmacist", "pharmacist-2", "compliance", "admin")
+    assert set(accounts) == {f"{name}@demo.example" for name in names}
+    assert len(set(accounts.values())) == len(names)
+    for login, password in accounts.items():
+        assert re.search(rf"{login} +{re.escape(password)}\n", shown)
+    everything = (folder / "stewardship.db").read_bytes()
+    assert not [p for p in accounts.values() if p.encode() in everything]
+
+
+def test_they_are_the_users_whose_tokens_there_are(first):
+    folder, _ = first
+    with sqlite3.connect(folder / "stewardship.db") as db:
+        people = dict(db.execute("SELECT login, user_id FROM accounts"))
+        holders = {user for (user,) in db.execute("SELECT user_id FROM api_tokens")}
+    assert people["prescriber@demo.example"] in holders
+    assert people["pharmacist@demo.example"] in holders
+    assert people["pharmacist-2@demo.example"] not in holders
+
+
 def test_tokens_are_not_in_the_database(first):
     folder, _ = first
     everything = b"".join(file.read_bytes() for file in folder.glob("stewardship.db*"))

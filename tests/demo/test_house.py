@@ -61,6 +61,13 @@ def test_secrets_are_readable_by_their_owner_only(house):
     assert modes == {"keys.json": 0o600, "tokens.json": 0o600}
 
 
+def test_passwords_are_drawn_once_and_only_their_owner_reads_them(house):
+    numbers = count()
+    first = house.passwords(("a@demo.example",), make=lambda: f"password-{next(numbers)}")
+    assert house.passwords(("a@demo.example",), make=lambda: "another") == first
+    assert stat.S_IMODE(house.accounts_file.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"somebody": "else"}'])
 def test_a_file_that_is_not_ours_is_never_overwritten(house, content):
     house.tokens_file.write_text(content)
