@@ -174,6 +174,8 @@ def _check_orders(
         click.secho(f"   {case.order.patient_id}: {_story(case)}", fg="bright_black")
         for line in decision_lines(checked.order, checked.decision, known, brief=True, every=every):
             click.echo(line)
+        if checked.chart is not None and checked.chart.pharmacy_data is not None:
+            click.echo(f"  {checked.chart.pharmacy_data.in_words(now)}")
     _keep_example(house, next(case for case in shown if case.kind == _EXAMPLE_KIND))
 
 

@@ -1,7 +1,7 @@
 """Opening the demonstration: a migrated database, the clinic in it, a token for each role.
 
-Everything but the schema happens in one transaction: a first start that is interrupted leaves nothing
-half made, and the next one begins again.
+The clinic is made in one transaction: a first start that is interrupted leaves nothing half made, and the
+next one begins again. What pharmacies report comes in afterwards, as any file does, and is continued.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import Sessions, migrate, transaction
 from stewardship.declarations import Library
-from stewardship.demo import plans, recipes
+from stewardship.demo import dispensings, plans, recipes
 from stewardship.demo.clinic import Clinic, make
 from stewardship.demo.house import House
 from stewardship.domain.people import Principal, Role
@@ -48,6 +48,10 @@ def open_clinic(house: House, sessions: Sessions, library: Library, *, now: date
             still_good=lambda token: _is_good(session, token, now),
             issue=lambda role: _issue(session, role, now),
         )
+        made_at = organisations.made_at(session, ORGANISATION)
+    # The same files at every start, also on a later day.
+    as_made = clinic if made_at.date() == now.date() else make(recipes.read(), library, now=made_at)
+    dispensings.take_in(sessions, library, as_made, by=_SETUP, made_at=made_at, now=now)
     return Opened(clinic, made, held)
 
 

@@ -22,7 +22,8 @@ from stewardship.intake.case import read_case
 class Case:
     """One order for one patient, why it is shown, and where it stands on the day the clinic is made.
 
-    ``document`` is the order as a program would send it to the API.
+    ``document`` is the order as a program would send it to the API. ``reported`` says that it stands there by
+    what pharmacies have reported, and not by the clinic's own record.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Case:
     order: Order
     document: Mapping[str, Any]
     shows: str
+    reported: bool = False
 
 
 def cases(clinic: Clinic, library: Library, *, now: datetime) -> list[Case]:
@@ -39,7 +41,7 @@ def cases(clinic: Clinic, library: Library, *, now: datetime) -> list[Case]:
 
 
 def _case(written: Mapping[str, Any], number: int, clinic: Clinic, library: Library, now: datetime) -> Case:
-    patient = clinic.patient(written["kind"])
+    patient = clinic.patient(written["kind"], written.get("which", 0))
     order = {"id": f"demo-order-{number}", **written["order"]}
     if written.get("same_as_last"):
         order |= _again(_last_prescription(clinic, patient))
@@ -47,7 +49,8 @@ def _case(written: Mapping[str, Any], number: int, clinic: Clinic, library: Libr
     case = read_case(
         document, catalogue=library.catalogue, code_sets=library.code_sets, units=library.units, now=now
     )
-    return Case(written["title"], written["kind"], case.order, document, written["shows"])
+    reported = written.get("reported", False)
+    return Case(written["title"], written["kind"], case.order, document, written["shows"], reported)
 
 
 def _last_prescription(clinic: Clinic, patient: str) -> Supply:

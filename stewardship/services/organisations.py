@@ -25,6 +25,13 @@ def ensure(session: Session, organisation_id: str, *, name: str, by: Principal, 
     return made
 
 
+def made_at(session: Session, organisation_id: str) -> datetime:
+    """When the organisation was made; it is there."""
+    asked = select(_organisations.c.created_at).where(_organisations.c.id == organisation_id)
+    found: datetime = session.connection().execute(asked).scalar_one()
+    return found
+
+
 def listed(session: Session) -> list[str]:
     """The ids of all organisations, for whoever runs the service."""
     return list(

@@ -127,7 +127,8 @@ def test_each_order_shows_what_it_is_there_to_show(library, now):
     clinic = make(recipes.read(), library, now=now)
     policies = library.in_force(now.date())
     shown = {}
-    for case in cases(clinic, library, now=now):
+    # Those that stand where they stand by what pharmacies report are judged with it in test_dispensings.
+    for case in (case for case in cases(clinic, library, now=now) if not case.reported):
         (judged,) = judge(policies, [case.order], clinic.charts[case.order.patient_id])
         shown[case.title] = (case.shows, standing(judged.decision).word)
     assert 8 <= len(shown) <= 10
