@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, url_for
 
+from stewardship import after_orders
 from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.api.schemas import (
     CountersignatureRequest,
@@ -62,6 +63,7 @@ def override_finding(said: Mapping[str, Any], decision_id: str, policy_id: str) 
             now=runtime().clock(),
         )
         stored = decisions.read(session, decision_id, by=principal())
+    _look_again(decision_id)
     return answer(decisions.stored_json(stored))
 
 
@@ -122,4 +124,12 @@ def countersign(said: Mapping[str, Any], exception_id: str) -> Response:
             by=principal(),
             now=runtime().clock(),
         )
+    _look_again(state.decision_id)
     return answer(decisions.exception_json(state), HTTPStatus.CREATED)
+
+
+def _look_again(decision_id: str) -> None:
+    """An order that nothing stops any more counts from now on."""
+    running, by = runtime(), principal()
+    library = running.library_of(by.organisation_id)
+    after_orders.look_again(running.sessions, library, decision_id, by=by, now=running.clock())

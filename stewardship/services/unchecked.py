@@ -26,7 +26,7 @@ from stewardship.services.orders import Checked
 
 UNCHECKED_ORDER, VOID_PENDING = "unchecked-order", "void-pending"
 #: Looks at drafts before anybody signs: what they could not tell is asked again when the order is signed.
-DRAFTS = frozenset({"order-select", "patient-view"})
+DRAFTS = frozenset({"cds-hooks/order-select", "cds-hooks/patient-view"})
 
 _decisions: Any = tables.Decision.__table__
 _findings: Any = tables.Finding.__table__

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 from openapi_schema_validator import OAS31Validator
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
-from stewardship.db import Sessions, charts, transaction
+from stewardship.db import Sessions, charts, tables, transaction
 from stewardship.db.patients import ensure_patient
 from stewardship.declarations import Library
+from stewardship.domain.errors import Unavailable
 from stewardship.domain.flags import Flag
 from stewardship.domain.people import Principal, Role
-from stewardship.services import flags
-from tests.api.conftest import HERE, Caller, json
-from tests.builders import NOW, TODAY
+from stewardship.services import flags, history
+from tests.api.conftest import HERE, Caller, a_case, json, known
+from tests.builders import NOW, TODAY, a_drug, a_supply
 
 _patients = count(1)
 BESIDE = "opioid-with-benzodiazepine"
@@ -173,3 +174,65 @@ def test_a_flag_is_as_described(
     caller(Role.PHARMACIST).post(f"/api/v1/flags/{flag_id}/claim", {})
     whole = json(caller(Role.PHARMACIST).get(f"/api/v1/flags/{flag_id}"))
     assert list(OAS31Validator(schema).iter_errors(whole)) == []
+
+
+# --- raised by orders ----------------------------------------------------------------------------------
+
+
+def of_order(caller: Callable[..., Caller], order_id: str) -> list[dict[str, Any]]:
+    listed = json(caller(Role.PHARMACIST).get("/api/v1/flags?kind=unchecked-order&limit=200"))["flags"]
+    return [flag for flag in listed if flag["label"] == order_id]
+
+
+def test_an_order_of_a_medicine_that_nobody_recognises_is_a_flag_at_once(
+    caller: Callable[..., Caller],
+) -> None:
+    case = a_case(id="o-strange", medicine={"rxcui": "99999999"})
+    decided = json(caller(Role.PRESCRIBER).post("/api/v1/orders", case))
+    (flag,) = of_order(caller, "o-strange")
+    assert "order.drug" in flag["facts"]["missing"]
+    assert flag["facts"]["decision"] == decided["id"]
+    # The same order sent again is the same answer, and no other flag.
+    assert caller(Role.PRESCRIBER).post("/api/v1/orders", case).status_code == 201
+    assert [one["version"] for one in of_order(caller, "o-strange")] == [1]
+
+
+def test_an_order_beside_a_sedative_raises_what_the_watch_would_raise(
+    caller: Callable[..., Caller], sessions: Sessions
+) -> None:
+    patient, prescriber = f"p-flags-{next(_patients)}", caller(Role.PRESCRIBER)
+    prescriber.post("/api/v1/orders", a_case(patient=patient, id="o-0", medicine={"rxcui": "310965"}))
+    with transaction(sessions) as session:
+        of_patient = charts.known_patient(session, organisation_id=HERE, patient_id=patient)
+        diazepam = a_supply(start=TODAY, days=30, drug=a_drug("diazepam", "3322", code="197591"))
+        row = history.supply_row(diazepam) | {
+            "organisation_id": HERE,
+            "patient_id": of_patient.id,
+            "recorded_at": NOW,
+        }
+        session.execute(insert(tables.Supply.__table__), row)
+    decided = json(prescriber.post("/api/v1/orders", a_case(patient=patient, history=known(), id="o-1")))
+
+    def beside() -> list[dict[str, Any]]:
+        listed = json(caller(Role.PHARMACIST).get("/api/v1/flags?limit=200"))["flags"]
+        return [flag for flag in listed if flag["patient_id"] == patient and flag["kind"] == BESIDE]
+
+    # An order that is stopped is no supply; one whose stops were lifted is.
+    assert decided["disposition"] == "needs-reason"
+    assert beside() == []
+    for finding in decided["findings"]:
+        if finding["enforcement"] == "soft-stop":
+            where = f"/api/v1/decisions/{decided['id']}/findings/{finding['policy']}/override"
+            prescriber.post(where, {"reason": finding["override_reasons"][0]["code"]})
+    mine = beside()
+    assert [(flag["raised_by"], set(flag["supplies"])) for flag in mine] == [("order", {"o-1", diazepam.id})]
+
+
+def test_a_look_that_fails_takes_no_order_back(
+    caller: Callable[..., Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any, **more: Any) -> None:
+        raise Unavailable("the database cannot be used now")
+
+    monkeypatch.setattr("stewardship.services.watch.after_order", away)
+    assert caller(Role.PRESCRIBER).post("/api/v1/orders", a_case()).status_code == 201

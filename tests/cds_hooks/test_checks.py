@@ -6,7 +6,9 @@ import uuid
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from stewardship.db import transaction
 from stewardship.domain.people import Role
 from tests.cds_hooks.conftest import read
 from tests.cds_hooks.requests import (
@@ -375,3 +377,20 @@ def test_a_benzodiazepine_is_judged_by_its_own_policies_only(ehr, patient):
 def test_a_patient_who_is_said_twice_is_one(ehr, patient):
     both = {"a": a_patient(id=patient), "b": a_patient(id=patient), **looked_after(patient)}
     assert ehr.ask(a_hook(patient, prefetch=both))["cards"] == []
+
+
+# --- what a pharmacist closes afterwards --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("hook", "flags"), [("order-sign", 1), ("order-select", 0)])
+def test_an_order_that_is_signed_unchecked_is_a_flag_for_the_pharmacist(ehr, sessions, patient, hook, flags):
+    draft = a_draft(patient, medicationCodeableConcept=NOBODY_KNOWS)
+    more = {"context": {"selections": [f"MedicationRequest/{draft['id']}"]}} if hook == "order-select" else {}
+    for _ in range(2):
+        ehr.ask(a_hook(patient, draft, hook=hook, **more))
+    with transaction(sessions, write=False) as session:
+        asked = text(
+            "SELECT kind FROM flags JOIN patients ON patients.id = flags.patient_id WHERE ehr_id = :patient"
+        )
+        found = session.execute(asked, {"patient": patient}).scalars().all()
+    assert found == ["unchecked-order"] * flags

@@ -62,7 +62,7 @@ def test_an_order_that_was_checked_is_none(clinic, rules):
 
 @pytest.mark.parametrize(
     ("channel", "raises"),
-    [("order-sign", 1), ("order-dispense", 1), ("order-select", 0), ("patient-view", 0)],
+    [("cds-hooks/order-sign", 1), ("demo", 1), ("cds-hooks/order-select", 0), ("cds-hooks/patient-view", 0)],
 )
 def test_a_draft_that_nobody_signs_raises_nothing(clinic, channel, raises):
     check(clinic, CANNOT, channel=channel)
@@ -72,8 +72,8 @@ def test_a_draft_that_nobody_signs_raises_nothing(clinic, channel, raises):
 
 
 def test_the_same_order_checked_again_is_one_flag(clinic):
-    check(clinic, CANNOT, channel="order-sign")
-    check(clinic, CANNOT, channel="order-sign", now=NOW + timedelta(minutes=5))
+    check(clinic, CANNOT, channel="cds-hooks/order-sign")
+    check(clinic, CANNOT, channel="cds-hooks/order-sign", now=NOW + timedelta(minutes=5))
     (flag,) = queue(clinic)
     assert flag.version == 2
 
@@ -92,8 +92,8 @@ def test_the_watch_finds_what_was_not_raised_at_once(clinic):
 
 
 def test_an_order_that_was_checked_since_ends_its_flag(clinic):
-    check(clinic, CANNOT, channel="order-sign")
-    check(clinic, a_policy("cannot", Met()), channel="order-sign", now=NOW + timedelta(hours=1))
+    check(clinic, CANNOT, channel="cds-hooks/order-sign")
+    check(clinic, a_policy("cannot", Met()), channel="cds-hooks/order-sign", now=NOW + timedelta(hours=1))
     watched(clinic, now=night(1))
     (flag,) = queue(clinic, status=(Status.RESOLVED,))
     assert flag.resolution == GONE
