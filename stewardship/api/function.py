@@ -26,6 +26,8 @@ from stewardship.api.function_schemas import (
     MeasurementRequest,
     MeasurementsAnswer,
     PatientRequest,
+    PictureAnswer,
+    PictureRequest,
     ReasonRequest,
     TrendsAnswer,
 )
@@ -37,7 +39,7 @@ from stewardship.domain.instruments import Instrument
 from stewardship.intake.fhir_r4.questionnaires import questionnaire, read_response
 from stewardship.intake.strict_json import dumps
 from stewardship.runtime import runtime
-from stewardship.services import answers, audit, calendars, goals, measurements
+from stewardship.services import answers, audit, calendars, function_pictures, goals, measurements
 from stewardship.services.goals import GoalRecord
 
 room = Room("function", __name__, description="What patients can do: measured, and set as goals.")
@@ -179,6 +181,32 @@ def trends_of(said: Mapping[str, Any]) -> Response:
         )
         _note_reading(session, said["patient"], "trends")
     return answer({"trends": [function_told.trend(one) for one in found]})
+
+
+@room.route("/trends/picture", methods=["POST"])
+@requires(Permission.READ_FUNCTION)
+@room.arguments(PictureRequest)
+@room.response(HTTPStatus.OK, PictureAnswer)
+@room.doc(responses={404: "NOT_FOUND"})
+def picture_of(said: Mapping[str, Any]) -> Response:
+    """Draw a patient's function beside the daily dose.
+
+    An SVG that stands alone, and the table and the words that say the same; better is up, whichever way
+    the instrument runs.
+    """
+    running = runtime()
+    with writing() as session:
+        made = function_pictures.picture(
+            session,
+            running.library,
+            said["patient"],
+            said["instrument"],
+            days=said["days"],
+            by=principal(),
+            now=running.clock(),
+        )
+        _note_reading(session, said["patient"], "function-picture")
+    return answer(function_told.picture(made))
 
 
 @room.route("/measurements/<measurement_id>/entered-in-error", methods=["POST"])

@@ -49,6 +49,13 @@ class MeasurementRequest(PatientRequest):
     reported_by = Choice(Reporter, load_default=Reporter.CLINICIAN)
 
 
+class PictureRequest(PatientRequest):
+    """Which instrument, and how far back."""
+
+    instrument = Token(required=True, metadata={"description": "An instrument's id, such as `peg`."})
+    days = WholeNumber(least=7, most=3_660, load_default=365)
+
+
 class ReasonRequest(StrictSchema):
     """Why."""
 
@@ -240,6 +247,26 @@ class TrendsAnswer(StrictSchema):
     """Each instrument for itself; they are never put together."""
 
     trends = fields.List(fields.Nested(TrendAnswer), required=True)
+
+
+class PictureRowAnswer(StrictSchema):
+    """A line of the table that says what the picture shows."""
+
+    on = fields.Date(required=True)
+    score = fields.Float(**_nullable())
+    verdict = fields.String(**_nullable(metadata={"description": "Since the first score."}))
+    mme_per_day = fields.Float(**_nullable(metadata={"description": "`null`: nothing in hand."}))
+
+
+class PictureAnswer(StrictSchema):
+    """A picture, its table, and both in words."""
+
+    svg = fields.String(required=True)
+    summary = fields.String(required=True)
+    rows = fields.List(fields.Nested(PictureRowAnswer), required=True)
+    complete = fields.Boolean(
+        required=True, metadata={"description": "Whether every daily dose is whole; else at least so much."}
+    )
 
 
 class GoalStepAnswer(StrictSchema):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stewardship.domain.function_picture import Drawn
 from stewardship.domain.instruments import Change, Instrument, Wording
 from stewardship.domain.measurements import Line, Measured, Trend
 
@@ -61,6 +62,24 @@ def trend(one: Trend) -> dict[str, Any]:
         "least": one.instrument.least,
         "most": one.instrument.most,
         "lines": [_line(line) for line in one.lines],
+    }
+
+
+def picture(made: Drawn) -> dict[str, Any]:
+    """A picture with its table and its words."""
+    return {
+        "svg": made.svg,
+        "summary": made.summary,
+        "rows": [
+            {
+                "on": row.on.isoformat(),
+                "score": row.score,
+                "verdict": row.verdict and row.verdict.value,
+                "mme_per_day": row.mme_per_day,
+            }
+            for row in made.rows
+        ],
+        "complete": made.complete,
     }
 
 

@@ -275,3 +275,14 @@ def test_the_calendar_is_set_by_an_administrator(caller: Callable[..., Caller], 
         assert (refused.status_code, json(refused)["errors"][0]["pointer"]) == (422, "/time_zone")
     finally:
         admin.post("/api/v1/calendar", {name: before[name] for name in new_york})
+
+
+def test_function_is_drawn_beside_the_dose(prescriber: Caller, starts: str) -> None:
+    nothing = prescriber.post("/api/v1/trends/picture", {"patient": starts, "instrument": "peg"})
+    assert nothing.status_code == 404
+    prescriber.post("/api/v1/measurements", peg(starts, 6, 6, 6))
+    drawn = json(prescriber.post("/api/v1/trends/picture", {"patient": starts, "instrument": "peg"}))
+    assert drawn["svg"].startswith("<svg ")
+    assert drawn["rows"] == [
+        {"on": "2026-11-21", "score": Decimal("6.0"), "verdict": None, "mme_per_day": Decimal("30.0")}
+    ]
