@@ -57,6 +57,7 @@ def import_(
     from stewardship.intake.feeds import Described
 
     described = Described(kind=kind, state=state.upper(), mapping=mapping.read_bytes() if mapping else None)
+    _warn(described.state)
     code = 0
     place = None if dry_run else _Place(organisation)
     for file, feed in zip(files, _feeds(files, described), strict=True):
@@ -67,6 +68,17 @@ def import_(
         _tell(file.name, done, as_json=as_json, dry_run=dry_run)
         code = max(code, importing.exit_code(done))
     raise SystemExit(code)
+
+
+def _warn(state: str) -> None:
+    """Say when nobody has compared what is on file for a state with the state's own guide."""
+    from stewardship.intake.asap import shipped
+
+    overlay = shipped().states.get(state)
+    if overlay is not None and not overlay.verified:
+        click.secho(
+            f"note: what {state} asks for was not verified against its own guide", fg="yellow", err=True
+        )
 
 
 def _feeds(files: tuple[Path, ...], described: Any) -> list[Feed]:

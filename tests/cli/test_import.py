@@ -148,6 +148,13 @@ def test_a_bad_row_is_told_by_line_and_element_and_never_by_what_it_says(url, a_
     assert "VERYSECRET" not in done.output
 
 
+def test_a_state_whose_requirements_nobody_verified_is_said_to_be_so(a_path):
+    done = run(a_path(a_file(file_rows(1))), "--dry-run", "--state", "nv")
+    assert done.exit_code == 0
+    assert "what NV asks for was not verified" in done.stderr
+    assert run(a_path(a_file(file_rows(1))), "--dry-run", "--state", "zz").exit_code == 2
+
+
 def test_an_organisation_has_to_be_named_when_there_are_several(url, a_path):
     CliRunner().invoke(main, ["tokens", "issue", "ehr", "--organisation", "another"])
     done = run(a_path(a_file(file_rows(1))))
