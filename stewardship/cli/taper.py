@@ -59,7 +59,7 @@ def taper(
     stewardship taper --drug 1049621 --daily 60 --days-on 200 --json
 
     Without a length of use the slowest pace is taken. A schedule becomes a plan only with a decision that
-    patient and prescriber share (POST /api/v1/patients/ID/tapers).
+    patient and prescriber share (POST /api/v1/tapers).
 
     \b
     Exit codes:
