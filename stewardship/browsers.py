@@ -123,7 +123,12 @@ def _find() -> Found | None:
 
 def _guard_forms() -> None:
     """Refuse what another site has a browser send: by its origin, and by the secret of our forms."""
-    if request.method in _SAFE or not is_page() or brings_token():
+    if request.method in _SAFE or not is_page():
+        return
+    if any("\x00" in value for _, value in request.form.items(multi=True)):
+        # No database of ours takes it, and nobody types it.
+        abort(HTTPStatus.BAD_REQUEST)
+    if brings_token():
         return
     if not _is_ours():
         abort(HTTPStatus.FORBIDDEN)
