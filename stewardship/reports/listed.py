@@ -1,0 +1,18 @@
+"""Every report that can be asked for: adding one is a module and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stewardship.reports import adherence, flagged, of_policy, overrides
+from stewardship.reports.reporting import Listed
+
+REPORTS: Mapping[str, Listed] = {
+    listed.id: listed
+    for listed in (
+        adherence.LISTED,
+        overrides.LISTED,
+        *of_policy.LISTED,
+        flagged.LISTED,
+    )
+}
