@@ -33,6 +33,9 @@ from stewardship.services import job_runs, organisations
 
 #: How often, in seconds, the watch looks, and one that stands by asks for the lead.
 PULSE = 2.0
+#: Jobs that are done side by side. Each holds up to three connections, and waits for its last while it holds
+#: the others: together they may never need more than the pool has.
+THREADS = 4
 #: A clock that goes this much otherwise than the machine's own pace was set.
 JUMP = timedelta(seconds=30)
 
@@ -98,7 +101,7 @@ class _Lead:
         self._leading = leading
         self._over = threading.Event()
         self._ended = threading.Event()
-        self._scheduler = _scheduler(len(jobs))
+        self._scheduler = _scheduler(min(THREADS, len(jobs)))
 
     def run(self) -> None:
         """Until the lead is lost or the process is to end; work in progress ends with its portion."""
