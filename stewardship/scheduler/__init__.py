@@ -9,6 +9,7 @@ one job once, ``process`` is the dedicated process. Everybody may start one: of 
 ``open-due``       reviews whose time has come are opened, those whose day is over are missed
 ``escalate``       what was missed is noted once, and told to those who watch over it
 ``nightly-watch``  every patient for whom a look is due, and flags for what is seen
+``watch-tapers``   next steps of tapers, and flags for what is dispensed faster than planned
 ``remind``         a digest for each clinician, once a day
 ``self-check``     whether the record, the policies, the schema, feeds, jobs and mail are in order
 ``checkpoint``     how far the audit trail has come is signed, where a file for that is named
@@ -36,6 +37,7 @@ JOBS = (
     Job("open-due", Every(timedelta(minutes=5)), work.open_due),
     Job("escalate", Every(timedelta(minutes=15)), work.escalate),
     Job("nightly-watch", Daily(time(2)), work.nightly_watch),
+    Job("watch-tapers", Daily(time(3)), work.watch_tapers),
     Job("remind", Daily(time(6, 30)), work.remind),
     Job("self-check", Daily(time(4)), _self_check),
     Job("checkpoint", Every(timedelta(minutes=1)), work.checkpoint),

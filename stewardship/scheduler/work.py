@@ -13,7 +13,7 @@ from stewardship.domain.errors import Unavailable
 from stewardship.mail import Connection, Mailer, NotSent
 from stewardship.scheduler.letters import letter
 from stewardship.scheduler.running import Stopped, Turn, portions
-from stewardship.services import clock_passes, outbox, reassessments, reminders, watch
+from stewardship.services import clock_passes, outbox, reassessments, reminders, taper_flags, watch
 from stewardship.services.job_runs import Done
 from stewardship.witness import witness_of
 
@@ -129,6 +129,21 @@ def nightly_watch(turn: Turn) -> Done:
                 raise Stopped
     found = {name: getattr(progress, name) for name in ("patients", "opened", "closed", "failed")}
     return Done(progress.looked, progress.looked if turn.run.is_late else 0, found)
+
+
+def watch_tapers(turn: Turn) -> Done:
+    """Look at tapers: when the next step is, and whether what is dispensed falls faster."""
+    position: str | None = ""
+    looked = changed = 0
+    while position is not None:
+        with transaction(turn.running.sessions) as session:
+            passed = taper_flags.look(
+                session, turn.library, by=turn.by, now=turn.running.clock(), after=position, limit=PORTION
+            )
+        looked, changed, position = looked + passed.patients, changed + passed.changed, passed.position
+        if position is not None and turn.stopping():
+            raise Stopped
+    return Done(changed, changed if turn.run.is_late else 0, {"looked": looked})
 
 
 def checkpoint(turn: Turn) -> Done:
