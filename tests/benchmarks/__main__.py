@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tests.benchmarks import deciding, orders
+from tests.benchmarks import deciding, orders, watching
 from tests.benchmarks.databases import postgresql
 
 
@@ -25,6 +25,19 @@ def main() -> None:
 def decide(rounds: int) -> None:
     """One order against a chart of 30 supplies, in process."""
     deciding.benchmark(rounds=rounds, say=click.echo)
+
+
+@main.command(name="watch")
+@click.option("--patients", default=10_000, show_default=True, type=click.IntRange(10, 1_000_000))
+@click.option("--postgres", is_flag=True, help="On a PostgreSQL that is started for it.")
+def nightly_watch(patients: int, postgres: bool) -> None:
+    """The nightly watch over a population whose dispensings are taken in first."""
+    if postgres:
+        with postgresql() as address:
+            watching.benchmark(address, patients=patients, say=click.echo)
+        return
+    with tempfile.TemporaryDirectory(prefix="benchmark") as folder:
+        watching.benchmark(f"sqlite:///{folder}/benchmark.db", patients=patients, say=click.echo)
 
 
 @main.command(name="orders")

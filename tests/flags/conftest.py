@@ -13,16 +13,26 @@ from tests.flags.raising import ANOTHER, PATIENT, add_patients, add_users
 from tests.services.declared import ELSEWHERE, PHARMACIST, PRESCRIBER
 
 
-@pytest.fixture
-def clinic(database: Sessions) -> Sessions:
-    """A database with two organisations, a patient and people."""
-    with transaction(database) as session:
+def _peopled(sessions: Sessions) -> Sessions:
+    with transaction(sessions) as session:
         organisations.ensure(session, PRESCRIBER.organisation_id, name="One", by=PRESCRIBER, now=NOW)
         organisations.ensure(session, ELSEWHERE.organisation_id, name="Two", by=ELSEWHERE, now=NOW)
-    add_patients(database, PATIENT)
-    add_patients(database, PATIENT, organisation=ELSEWHERE.organisation_id)
-    add_users(database, PRESCRIBER, PHARMACIST, ANOTHER)
-    return database
+    add_patients(sessions, PATIENT)
+    add_patients(sessions, PATIENT, organisation=ELSEWHERE.organisation_id)
+    add_users(sessions, PRESCRIBER, PHARMACIST, ANOTHER)
+    return sessions
+
+
+@pytest.fixture
+def clinic(database: Sessions) -> Sessions:
+    """A database with two organisations, a patient and people: of each kind."""
+    return _peopled(database)
+
+
+@pytest.fixture
+def small_clinic(sqlite_database: Sessions) -> Sessions:
+    """The same on one kind of database, for what no database has a part in."""
+    return _peopled(sqlite_database)
 
 
 @pytest.fixture

@@ -95,9 +95,9 @@ def test_what_cannot_be_told_any_more_has_not_gone(clinic):
     assert len(queue(clinic)) == 1
 
 
-def test_what_is_untold_of_another_kind_keeps_nothing(clinic):
-    opened(clinic)
-    assert see(clinic, untold=(Untold(HIGH, "s-1", ("mme",)),)).gone
+def test_what_is_untold_of_another_kind_keeps_nothing(small_clinic):
+    opened(small_clinic)
+    assert see(small_clinic, untold=(Untold(HIGH, "s-1", ("mme",)),)).gone
 
 
 def test_two_patterns_that_turn_out_to_be_one_are_merged_into_the_older(clinic):
@@ -141,16 +141,16 @@ def test_a_new_supply_brings_it_back_as_a_flag_that_names_the_one_before(clinic)
 
 
 @pytest.mark.parametrize(("days", "back"), [(89, False), (90, True)])
-def test_a_resolution_rests_for_its_days(clinic, days, back):
-    resolved(clinic, a_flag(BESIDE, "s-1"), code="appropriate")
-    changes = see(clinic, a_flag(BESIDE, "s-1", "s-2"), now=NOW + timedelta(days=days))
+def test_a_resolution_rests_for_its_days(small_clinic, days, back):
+    resolved(small_clinic, a_flag(BESIDE, "s-1"), code="appropriate")
+    changes = see(small_clinic, a_flag(BESIDE, "s-1", "s-2"), now=NOW + timedelta(days=days))
     assert bool(changes.opened) is back
 
 
 @pytest.mark.parametrize(("mme", "back"), [(119, False), (120, True)])
-def test_a_problem_that_is_worse_by_a_fifth_does_not_rest(clinic, mme, back):
-    resolved(clinic, a_flag(HIGH, "s-1", highest_mme_per_day=100), code="monitored")
-    changes = see(clinic, a_flag(HIGH, "s-1", "s-2", highest_mme_per_day=mme), now=LATER)
+def test_a_problem_that_is_worse_by_a_fifth_does_not_rest(small_clinic, mme, back):
+    resolved(small_clinic, a_flag(HIGH, "s-1", highest_mme_per_day=100), code="monitored")
+    changes = see(small_clinic, a_flag(HIGH, "s-1", "s-2", highest_mme_per_day=mme), now=LATER)
     assert bool(changes.opened) is back
 
 
@@ -190,11 +190,11 @@ def test_another_patient_has_flags_of_his_own(clinic):
     assert [flag.patient for flag in queue(clinic, patient="pat-2")] == ["pat-2"]
 
 
-def test_a_kind_that_nobody_declared_is_refused(clinic):
+def test_a_kind_that_nobody_declared_is_refused(small_clinic):
     from stewardship.db import transaction
     from tests.flags.raising import WATCH
 
-    with transaction(clinic) as session, pytest.raises(InvalidInput, match="nonsense"):
+    with transaction(small_clinic) as session, pytest.raises(InvalidInput, match="nonsense"):
         flags.reconcile(
             session,
             library(),

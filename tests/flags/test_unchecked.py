@@ -55,20 +55,20 @@ def test_an_order_with_a_check_that_could_not_be_made_is_a_flag_at_once(clinic):
 
 
 @pytest.mark.parametrize("rules", [[a_policy("met", Met())], [a_policy("breach", Breach({}))]])
-def test_an_order_that_was_checked_is_none(clinic, rules):
-    submit(clinic, *rules)
-    assert queue(clinic) == []
+def test_an_order_that_was_checked_is_none(small_clinic, rules):
+    submit(small_clinic, *rules)
+    assert queue(small_clinic) == []
 
 
 @pytest.mark.parametrize(
     ("channel", "raises"),
     [("cds-hooks/order-sign", 1), ("demo", 1), ("cds-hooks/order-select", 0), ("cds-hooks/patient-view", 0)],
 )
-def test_a_draft_that_nobody_signs_raises_nothing(clinic, channel, raises):
-    check(clinic, CANNOT, channel=channel)
-    assert len(queue(clinic)) == raises
-    watched(clinic)
-    assert len(queue(clinic)) == raises
+def test_a_draft_that_nobody_signs_raises_nothing(small_clinic, channel, raises):
+    check(small_clinic, CANNOT, channel=channel)
+    assert len(queue(small_clinic)) == raises
+    watched(small_clinic)
+    assert len(queue(small_clinic)) == raises
 
 
 def test_the_same_order_checked_again_is_one_flag(clinic):

@@ -103,12 +103,12 @@ def test_a_flag_that_is_open_stays_when_its_problem_has_ended_long_ago(clinic):
     assert BESIDE in kinds(clinic)
 
 
-def test_a_medicine_that_nobody_recognises_is_a_flag_for_each_medicine(clinic):
+def test_a_medicine_that_nobody_recognises_is_a_flag_for_each_medicine(small_clinic):
     strange = a_drug(code="strange")
     other = a_drug("other", code="other")
-    put(clinic, PATIENT, fill(20, drug=strange), fill(10, drug=strange), fill(9, drug=other))
-    watched(clinic)
-    told = [flag for flag in queue(clinic) if flag.kind == "unchecked-dispensing"]
+    put(small_clinic, PATIENT, fill(20, drug=strange), fill(10, drug=strange), fill(9, drug=other))
+    watched(small_clinic)
+    told = [flag for flag in queue(small_clinic) if flag.kind == "unchecked-dispensing"]
     assert sorted(flag.facts["dispensings"] for flag in told) == [1, 2]
 
 
@@ -134,19 +134,19 @@ def test_an_end_of_supply_is_seen_on_the_day_on_which_it_counts_as_ended(clinic)
     assert FALLING in kinds(clinic)
 
 
-def test_a_flag_that_time_alone_has_ended_stays_until_somebody_looks(clinic):
-    put(clinic, PATIENT, *long_use())
-    watched(clinic, now=night(2))
-    assert FALLING in kinds(clinic)
+def test_a_flag_that_time_alone_has_ended_stays_until_somebody_looks(small_clinic):
+    put(small_clinic, PATIENT, *long_use())
+    watched(small_clinic, now=night(2))
+    assert FALLING in kinds(small_clinic)
     # The supplies are read again because of something that has nothing to do with it.
     put(
-        clinic,
+        small_clinic,
         PATIENT,
         fill(-60, 3, drug=a_drug("ibuprofen", "5640", "400", code="i", classes=frozenset())),
         now=night(60),
     )
-    assert watched(clinic, now=night(61)).looked == 1
-    assert FALLING in kinds(clinic)
+    assert watched(small_clinic, now=night(61)).looked == 1
+    assert FALLING in kinds(small_clinic)
 
 
 def test_a_refill_that_comes_in_late_takes_back_that_it_ended(clinic):
@@ -182,9 +182,9 @@ class Killed(BaseException):
     ],
 )
 def test_a_watch_that_is_killed_between_any_two_portions_loses_and_doubles_nothing(
-    clinic, monkeypatch, at, where
+    small_clinic, monkeypatch, at, where
 ):
-    a_population(clinic, 5)
+    a_population(small_clinic, 5)
     calls = []
     real = getattr(watch, where)
 
@@ -198,20 +198,20 @@ def test_a_watch_that_is_killed_between_any_two_portions_loses_and_doubles_nothi
     with monkeypatch.context() as patched:
         patched.setattr(watch, where, failing)
         with pytest.raises(Killed):
-            watched(clinic, portion=2)
-    with transaction(clinic, write=False) as session:
+            watched(small_clinic, portion=2)
+    with transaction(small_clinic, write=False) as session:
         begun = watch.latest(session, by=WATCH)
-    done = watched(clinic, portion=2)
+    done = watched(small_clinic, portion=2)
     assert done.watch_id == begun.watch_id
     assert (done.patients, done.looked, done.opened) == (5, 5, 5)
-    assert [row[0] for row in in_queue(clinic)] == [f"pat-{n}" for n in range(1, 6)]
-    assert watched(clinic, now=TONIGHT).looked == 0
+    assert [row[0] for row in in_queue(small_clinic)] == [f"pat-{n}" for n in range(1, 6)]
+    assert watched(small_clinic, now=TONIGHT).looked == 0
 
 
 @pytest.mark.parametrize("portion", [1, 3, 200])
-def test_the_size_of_a_portion_changes_nothing(clinic, portion):
-    assert a_population(clinic) == 7
-    done = watched(clinic, portion=portion)
+def test_the_size_of_a_portion_changes_nothing(small_clinic, portion):
+    assert a_population(small_clinic) == 7
+    done = watched(small_clinic, portion=portion)
     assert (done.patients, done.looked, done.opened) == (7, 7, 7)
 
 
@@ -268,12 +268,12 @@ def test_a_patient_who_cannot_be_looked_at_is_a_flag_and_stops_nobody(clinic, mo
     assert kinds(clinic) == [BESIDE] * 3
 
 
-def test_rules_that_changed_are_a_reason_to_look_at_everybody(clinic, monkeypatch):
-    a_population(clinic, 3)
-    watched(clinic)
+def test_rules_that_changed_are_a_reason_to_look_at_everybody(small_clinic, monkeypatch):
+    a_population(small_clinic, 3)
+    watched(small_clinic)
     changed = replace(declared(), flags=replace(declared().flags, sha256="other"))
     monkeypatch.setattr("tests.flags.feeding.declared", lambda: changed)
-    assert watched(clinic, now=TONIGHT).looked == 3
+    assert watched(small_clinic, now=TONIGHT).looked == 3
 
 
 def test_a_prescriber_whose_orders_are_new_on_record_is_a_reason_to_look_at_his_patients(clinic):

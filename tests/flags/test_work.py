@@ -47,26 +47,26 @@ def test_claiming_ones_own_again_changes_nothing(clinic):
 
 
 @pytest.mark.parametrize(("hours", "taken"), [(11, False), (12, True)])
-def test_a_claim_that_was_left_lying_may_be_taken_over(clinic, hours, taken):
-    flag_id = opened(clinic)
-    act(clinic, flags.claim, flag_id)
+def test_a_claim_that_was_left_lying_may_be_taken_over(small_clinic, hours, taken):
+    flag_id = opened(small_clinic)
+    act(small_clinic, flags.claim, flag_id)
     later = NOW + timedelta(hours=hours)
     if not taken:
         with pytest.raises(Conflict):
-            act(clinic, flags.claim, flag_id, by=ANOTHER, now=later)
+            act(small_clinic, flags.claim, flag_id, by=ANOTHER, now=later)
         return
-    record = act(clinic, flags.claim, flag_id, by=ANOTHER, now=later)
+    record = act(small_clinic, flags.claim, flag_id, by=ANOTHER, now=later)
     assert (record.claimed_by, record.history[-1].detail) == (ANOTHER.user_id, {"from": PHARMACIST.user_id})
 
 
-def test_only_who_has_it_gives_it_back(clinic):
-    flag_id = opened(clinic)
+def test_only_who_has_it_gives_it_back(small_clinic):
+    flag_id = opened(small_clinic)
     with pytest.raises(Conflict, match="nobody has"):
-        act(clinic, flags.release, flag_id)
-    act(clinic, flags.claim, flag_id)
+        act(small_clinic, flags.release, flag_id)
+    act(small_clinic, flags.claim, flag_id)
     with pytest.raises(Conflict, match="u-pharmacist has"):
-        act(clinic, flags.release, flag_id, by=ANOTHER)
-    assert act(clinic, flags.release, flag_id).status is Status.OPEN
+        act(small_clinic, flags.release, flag_id, by=ANOTHER)
+    assert act(small_clinic, flags.release, flag_id).status is Status.OPEN
 
 
 def test_a_note_is_anybodys_and_stays(clinic):
@@ -78,10 +78,10 @@ def test_a_note_is_anybodys_and_stays(clinic):
 
 
 @pytest.mark.parametrize("words", ["", "   ", "\u200b", "x" * 2001, "a\x00b"])
-def test_a_note_has_something_to_read(clinic, words):
-    flag_id = opened(clinic)
+def test_a_note_has_something_to_read(small_clinic, words):
+    flag_id = opened(small_clinic)
     with pytest.raises(InvalidInput):
-        act(clinic, flags.note, flag_id, words)
+        act(small_clinic, flags.note, flag_id, words)
 
 
 # --- resolved ----------------------------------------------------------------------------------------
@@ -101,10 +101,10 @@ def test_a_resolution_has_a_code_a_note_where_it_needs_one_and_a_time(clinic):
 
 
 @pytest.mark.parametrize("code", ["fine", "record-corrected", "part-of-another", ""])
-def test_a_code_that_is_not_for_people_is_refused_with_those_that_are(clinic, code):
-    flag_id = opened(clinic)
+def test_a_code_that_is_not_for_people_is_refused_with_those_that_are(small_clinic, code):
+    flag_id = opened(small_clinic)
     with pytest.raises(InvalidInput, match="appropriate, verified-with-prescriber"):
-        act(clinic, flags.resolve, flag_id, code, words="w")
+        act(small_clinic, flags.resolve, flag_id, code, words="w")
 
 
 def test_what_somebody_else_has_is_not_resolved(clinic):
@@ -215,10 +215,10 @@ def test_a_message_is_its_readers_alone_and_answered_once(clinic):
 
 
 @pytest.mark.parametrize("to", ["u-nobody", PHARMACIST.user_id])
-def test_a_message_goes_to_a_prescriber_who_works_here(clinic, to):
-    flag_id = opened(clinic)
+def test_a_message_goes_to_a_prescriber_who_works_here(small_clinic, to):
+    flag_id = opened(small_clinic)
     with pytest.raises(InvalidInput, match="prescriber who works here"):
-        act(clinic, flags.message, flag_id, "?", to_user=to)
+        act(small_clinic, flags.message, flag_id, "?", to_user=to)
 
 
 # --- by hand -----------------------------------------------------------------------------------------
@@ -249,10 +249,10 @@ def test_what_no_record_shows_is_flagged_by_hand_and_labels_a_prescription(clini
     ],
     ids=lambda what: getattr(what, "__name__", ""),
 )  # fmt: skip
-def test_nobody_but_a_pharmacist_works_on_flags(clinic, who, what, args):
-    flag_id = opened(clinic)
+def test_nobody_but_a_pharmacist_works_on_flags(small_clinic, who, what, args):
+    flag_id = opened(small_clinic)
     with pytest.raises(Forbidden):
-        act(clinic, what, flag_id, *args, by=who)
+        act(small_clinic, what, flag_id, *args, by=who)
 
 
 def test_another_organisation_has_no_such_flag(clinic):
