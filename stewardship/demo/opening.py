@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import Sessions, migrate, transaction
 from stewardship.declarations import Library
-from stewardship.demo import dispensings, plans, recipes
+from stewardship.demo import dispensings, function, plans, recipes
 from stewardship.demo.clinic import Clinic, make
 from stewardship.demo.house import House
 from stewardship.domain.people import Principal, Role
@@ -44,6 +44,7 @@ def open_clinic(house: House, sessions: Sessions, library: Library, *, now: date
         if made:
             history.store(session, clinic.charts.values(), source="demonstration", by=_SETUP, now=now)
             plans.make(session, clinic, library, by=prescriber(), now=now)
+            function.make(session, library, recipes.read(), setup=_SETUP, prescriber=prescriber(), now=now)
         held = house.tokens(
             still_good=lambda token: _is_good(session, token, now),
             issue=lambda role: _issue(session, role, now),
