@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from stewardship.db import (
     Sessions,
+    care_tables,
     flag_tables,
     function_tables,
     import_tables,
@@ -173,6 +174,17 @@ def peopled(database: Sessions) -> Sessions:
             | by
             | {"kind": "plan", "subject_id": "l-1", "version": 1, "act": "start", "digest": "0" * 64}
             | {"document": "{}", "at": NOW},
+        ),
+        (
+            care_tables.PainAssessment,
+            of | by | {"id": "a-1", "patient_id": "1", "on_day": TODAY, "document": "{}", "at": NOW},
+        ),
+        (
+            care_tables.AlternativeOffer,
+            of
+            | by
+            | {"id": "o-1", "patient_id": "1", "treatment": "heat", "reply": "offered", "on_day": TODAY}
+            | {"note": "", "at": NOW},
         ),
         (tables.User, of | {"id": "u-1", "role": "prescriber", "active": True, "created_at": NOW}),
         (
