@@ -150,7 +150,7 @@ def choose_password(found: Found) -> WSGIResponse:
 def qr_code(address: str) -> Markup:
     """The picture that an authenticator app reads; black on white in every theme."""
     drawn = segno.make(address, error="m").svg_inline(
-        scale=5, border=4, dark="#000", light="#fff", title="QR code for your authenticator app"
+        scale=4, border=4, dark="#000", light="#fff", title="QR code for your authenticator app"
     )
     # It consists of one path whose numbers segno made.
     return Markup(drawn)  # noqa: S704
