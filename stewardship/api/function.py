@@ -38,8 +38,9 @@ from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.instruments import Instrument
 from stewardship.intake.fhir_r4.questionnaires import questionnaire, read_response
 from stewardship.intake.strict_json import dumps
+from stewardship.pictures.function import function_svg
 from stewardship.runtime import runtime
-from stewardship.services import answers, audit, calendars, function_pictures, goals, measurements
+from stewardship.services import answers, audit, beside_dose, calendars, goals, measurements
 from stewardship.services.goals import GoalRecord
 
 room = Room("function", __name__, description="What patients can do: measured, and set as goals.")
@@ -196,7 +197,7 @@ def picture_of(said: Mapping[str, Any]) -> Response:
     """
     running = runtime()
     with writing() as session:
-        made = function_pictures.picture(
+        seen = beside_dose.seen(
             session,
             running.library,
             said["patient"],
@@ -206,7 +207,8 @@ def picture_of(said: Mapping[str, Any]) -> Response:
             now=running.clock(),
         )
         _note_reading(session, said["patient"], "function-picture")
-    return answer(function_told.picture(made))
+    svg = function_svg(seen, name=f"function-{said['instrument']}")
+    return answer({"svg": svg, **function_told.beside_dose(seen)})
 
 
 @room.route("/measurements/<measurement_id>/entered-in-error", methods=["POST"])

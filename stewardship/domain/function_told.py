@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stewardship.domain.function_picture import Drawn
+from stewardship.domain.beside_dose import BesideDose
 from stewardship.domain.instruments import Change, Instrument, Wording
 from stewardship.domain.measurements import Line, Measured, Trend
 
@@ -65,11 +65,10 @@ def trend(one: Trend) -> dict[str, Any]:
     }
 
 
-def picture(made: Drawn) -> dict[str, Any]:
-    """A picture with its table and its words."""
+def beside_dose(seen: BesideDose) -> dict[str, Any]:
+    """The table and the words of a picture."""
     return {
-        "svg": made.svg,
-        "summary": made.summary,
+        "summary": seen.summary,
         "rows": [
             {
                 "on": row.on.isoformat(),
@@ -77,9 +76,9 @@ def picture(made: Drawn) -> dict[str, Any]:
                 "verdict": row.verdict and row.verdict.value,
                 "mme_per_day": row.mme_per_day,
             }
-            for row in made.rows
+            for row in seen.rows
         ],
-        "complete": made.complete,
+        "complete": seen.complete,
     }
 
 

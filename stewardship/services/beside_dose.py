@@ -1,4 +1,4 @@
-"""Function of one patient beside the daily dose, drawn of what is on record."""
+"""Function of one patient beside the daily dose, of what is on record."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from stewardship.db.charts import chart_of, known_patient
+from stewardship.domain.beside_dose import BesideDose
 from stewardship.domain.errors import NotFound
 from stewardship.domain.flags import history
-from stewardship.domain.function_picture import Drawn, drawn
 from stewardship.domain.people import Principal
 from stewardship.services import calendars, measurements
 from stewardship.services.function_flags import FlagsOfFunction
 
 
-def picture(
+def seen(
     session: Session,
     library: FlagsOfFunction,
     patient_id: str,
@@ -24,7 +24,7 @@ def picture(
     days: int,
     by: Principal,
     now: datetime,
-) -> Drawn:
+) -> BesideDose:
     """The last ``days`` days of a patient (the EHR's id). Raises ``NotFound`` when nothing was measured with
     that instrument."""
     calendar = calendars.of(session, library, by.organisation_id)
@@ -36,11 +36,10 @@ def picture(
         raise NotFound("nothing was measured with that instrument")
     chart = chart_of(session, library, known, organisation_id=by.organisation_id, as_of=there)
     common = library.flags.common
-    return drawn(
+    return BesideDose(
         trend,
         history(chart.supplies, common, as_of=chart.today).steps,
-        first=chart.today - timedelta(days),
-        until=chart.today,
-        factor_set=common.factor_set.id,
-        name=f"function-{instrument_id}",
+        chart.today - timedelta(days),
+        chart.today,
+        common.factor_set.id,
     )

@@ -8,29 +8,30 @@ from xml.etree import ElementTree
 
 import pytest
 
+from stewardship.domain.beside_dose import BesideDose
 from stewardship.domain.flags.history import history
-from stewardship.domain.function_picture import Drawn, drawn
 from stewardship.domain.instruments import Verdict
 from stewardship.domain.measurements import Measured, trends
+from stewardship.pictures.function import function_svg
 from tests.builders import TODAY
 from tests.domain.test_flags_function import FLAGS, INSTRUMENTS, fill, monthly, peg, risen
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def picture(*measured: Measured, supplies=(), days: int = 120) -> Drawn:
+def picture(*measured: Measured, supplies=(), days: int = 120) -> BesideDose:
     (trend,) = trends(INSTRUMENTS, measured)
     steps = history(supplies, FLAGS.common, as_of=TODAY).steps
-    return drawn(trend, steps, first=TODAY - timedelta(days), until=TODAY, factor_set="cdc-2022")
+    return BesideDose(trend, steps, TODAY - timedelta(days), TODAY, "cdc-2022")
 
 
-def parts(made: Drawn, tag: str) -> list[ElementTree.Element]:
-    return ElementTree.fromstring(made.svg).findall(f".//{SVG}{tag}")  # noqa: S314 - our own
+def parts(made: BesideDose, tag: str) -> list[ElementTree.Element]:
+    return ElementTree.fromstring(function_svg(made)).findall(f".//{SVG}{tag}")  # noqa: S314 - our own
 
 
 def test_it_says_what_it_shows_to_those_who_do_not_see_it():
     made = picture(peg(60, 7), peg(5, 4), supplies=risen())
-    root = ElementTree.fromstring(made.svg)  # noqa: S314 - our own
+    root = ElementTree.fromstring(function_svg(made))  # noqa: S314 - our own
     assert root.get("role") == "img"
     named = (root.get("aria-labelledby") or "").split()
     assert [e.get("id") for e in (*parts(made, "title"), *parts(made, "desc"))] == named
@@ -59,7 +60,7 @@ def test_verdicts_have_shapes_and_not_colours_alone():
     made = picture(peg(60, 5), peg(30, 8), peg(5, 2))
     shapes = [t.text for t in parts(made, "text") if t.text in ("●", "▲", "▼", "○")]
     assert shapes == ["●", "▼", "▲"]
-    assert "#" not in made.svg
+    assert "#" not in function_svg(made)
 
 
 def test_days_without_supply_are_a_break_and_never_zero():
