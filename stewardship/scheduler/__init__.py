@@ -10,6 +10,7 @@ one job once, ``process`` is the dedicated process. Everybody may start one: of 
 ``escalate``       what was missed is noted once, and told to those who watch over it
 ``nightly-watch``  every patient for whom a look is due, and flags for what is seen
 ``watch-tapers``   next steps of tapers, and flags for what is dispensed faster than planned
+``watch-alternatives``  flags for those who might benefit from what was never tried
 ``remind``         a digest for each clinician, once a day
 ``self-check``     whether the record, the policies, the schema, feeds, jobs and mail are in order
 ``checkpoint``     how far the audit trail has come is signed, where a file for that is named
@@ -38,6 +39,7 @@ JOBS = (
     Job("escalate", Every(timedelta(minutes=15)), work.escalate),
     Job("nightly-watch", Daily(time(2)), work.nightly_watch),
     Job("watch-tapers", Daily(time(3)), work.watch_tapers),
+    Job("watch-alternatives", Daily(time(3, 30)), work.watch_alternatives),
     Job("remind", Daily(time(6, 30)), work.remind),
     Job("self-check", Daily(time(4)), _self_check),
     Job("checkpoint", Every(timedelta(minutes=1)), work.checkpoint),

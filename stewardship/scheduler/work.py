@@ -13,7 +13,15 @@ from stewardship.domain.errors import Unavailable
 from stewardship.mail import Connection, Mailer, NotSent
 from stewardship.scheduler.letters import letter
 from stewardship.scheduler.running import Stopped, Turn, portions
-from stewardship.services import clock_passes, outbox, reassessments, reminders, taper_flags, watch
+from stewardship.services import (
+    benefit_flags,
+    clock_passes,
+    outbox,
+    reassessments,
+    reminders,
+    taper_flags,
+    watch,
+)
 from stewardship.services.job_runs import Done
 from stewardship.witness import witness_of
 
@@ -144,6 +152,21 @@ def watch_tapers(turn: Turn) -> Done:
         if position is not None and turn.stopping():
             raise Stopped
     return Done(changed, changed if turn.run.is_late else 0, {"looked": looked})
+
+
+def watch_alternatives(turn: Turn) -> Done:
+    """Ask whose opioid therapy goes on while suitable alternatives are untried."""
+    position: str | None = ""
+    asked = changed = 0
+    while position is not None:
+        with transaction(turn.running.sessions) as session:
+            passed = benefit_flags.look(
+                session, turn.library, by=turn.by, now=turn.running.clock(), after=position, limit=PORTION
+            )
+        asked, changed, position = asked + passed.patients, changed + passed.changed, passed.position
+        if position is not None and turn.stopping():
+            raise Stopped
+    return Done(changed, changed if turn.run.is_late else 0, {"asked": asked})
 
 
 def checkpoint(turn: Turn) -> Done:

@@ -7,7 +7,7 @@ asked of anybody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
@@ -16,25 +16,28 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import care_tables, charts, documents
+from stewardship.db import care_tables, charts, documents, plan_tables
 from stewardship.db.engine import new_id
 from stewardship.domain.alternatives import Alternatives, Recommendation, opioid_only, recommend
 from stewardship.domain.benefit import Benefits, Offer, Reply, might_benefit
+from stewardship.domain.care import Preference, declined
 from stewardship.domain.chart import Chart
 from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.drugs import DrugClass
 from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.orders import Pain, Phase, PhaseBounds, phase_on
+from stewardship.domain.pain_plan import PainPlan, PlanTerms
 from stewardship.domain.patient_facts import facts_of, pain_codes
 from stewardship.domain.people import Principal
 from stewardship.domain.suitability import PatientFacts, Response, Tried
 from stewardship.domain.treatments import INTERVENTIONAL
 from stewardship.domain.triggers import Change, Limit, Pulled, Story, Triggers, pull
-from stewardship.services import audit
+from stewardship.services import audit, patient_wishes, plan_acts
 
 _assessments: Any = care_tables.PainAssessment.__table__
 _offers: Any = care_tables.AlternativeOffer.__table__
+_plans: Any = plan_tables.PainPlan.__table__
 _TRIED = frozenset({Response.MEANINGFUL, Response.PARTIAL, Response.NONE, Response.HARM})
 
 
@@ -54,6 +57,11 @@ class Library(charts.Meanings, Protocol):
     @property
     def exemptions(self) -> Mapping[str, ExemptionRule]:
         """Who is pressed to nothing."""
+        ...
+
+    @property
+    def plans(self) -> PlanTerms:
+        """What a patient may decline, among the terms of plans."""
         ...
 
     @property
@@ -199,13 +207,18 @@ def advise_known(
     codes: Iterable[str] = (),
     by: Principal,
 ) -> Advice:
-    """The same for a patient whose chart was read already."""
+    """The same for a patient whose chart was read already. What plans for pain record, and what the patient
+    wants, is known too."""
     patient = known.id or ""
+    plans = _plans_of(session, patient, by.organisation_id)
+    wishes = patient_wishes.preferences_of(session, patient, by=by)
     return advise_on(
         library,
         chart,
         assessed=_assessed(session, patient, by.organisation_id),
         offers=_offered(session, patient, by.organisation_id),
+        tried=[*(t for plan in plans for t in plan.tried), *_declined(library, wishes)],
+        in_plan={step.treatment for plan in plans for step in plan.steps if step.is_open},
         codes=codes,
     )
 
@@ -216,12 +229,15 @@ def advise_on(
     *,
     assessed: Iterable[tuple[date, Assessed]] = (),
     offers: Iterable[Offer] = (),
+    tried: Iterable[Tried] = (),
+    in_plan: Collection[str] = (),
     codes: Iterable[str] = (),
 ) -> Advice:
-    """The same from a chart and what was stated beside it; nothing is read or written."""
+    """The same from a chart and what was stated beside it; nothing is read or written. ``tried`` is what
+    plans and wishes tell beside the assessments, ``in_plan`` what is going on now."""
     rows = tuple(assessed)
     said = _latest(rows)
-    tried = tuple(Tried(t.what, t.response, t.on, t.note) for t in said.tried or ())
+    tried = (*(Tried(t.what, t.response, t.on, t.note) for t in said.tried or ()), *tried)
     phase = phase_on(Pain(onset=said.onset_on), chart.today, library.phase_bounds)
     facts = facts_of(
         chart,
@@ -239,7 +255,7 @@ def advise_on(
         recommendation=found,
         pulled=pull(story, library.triggers.rules),
         benefits=might_benefit(
-            found, offers, (t.what for t in tried), today=chart.today, declared=library.triggers
+            found, offers, {*in_plan, *(t.what for t in tried)}, today=chart.today, declared=library.triggers
         ),
         facts=facts,
         story=story,
@@ -251,6 +267,20 @@ def advise_on(
 def assessments(session: Session, patient: str, *, by: Principal) -> list[tuple[date, Assessed]]:
     """What was stated of a patient (our own id), each with its day."""
     return _assessed(session, patient, by.organisation_id)
+
+
+def offers(session: Session, patient: str, *, by: Principal) -> list[Offer]:
+    """What was put to a patient (our own id), each with the reply."""
+    return _offered(session, patient, by.organisation_id)
+
+
+def _declined(library: Library, wishes: Iterable[Preference]) -> Iterator[Tried]:
+    """What the patient does not want, treatment by treatment."""
+    said = tuple(wishes)
+    for treatment in library.alternatives.treatments.values():
+        word = declined(treatment, said, library.plans.preferences)
+        if word is not None:
+            yield Tried(treatment.id, Response.DECLINED, word.said_on, word.note)
 
 
 # --- from what is on record to one story ---------------------------------------------------------------
@@ -354,6 +384,16 @@ def _assessed(session: Session, patient: str, organisation: str) -> list[tuple[d
     table = _assessments
     rows = session.execute(_mine(table, patient, organisation, table.c.on_day, table.c.document))
     return [(row.on_day, documents.decode(row.document, Assessed)) for row in rows]
+
+
+def _plans_of(session: Session, patient: str, organisation: str) -> list[PainPlan]:
+    c = _plans.c
+    rows = session.execute(
+        select(_plans)
+        .where(c.organisation_id == organisation, c.patient_id == patient)
+        .order_by(c.created_at)
+    )
+    return [plan_acts.decoded(row, PainPlan) for row in rows]
 
 
 def _offered(session: Session, patient: str, organisation: str) -> list[Offer]:

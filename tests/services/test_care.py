@@ -9,15 +9,16 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from stewardship.db import Sessions, charts, documents, tables, transaction
+from stewardship.db import Sessions, charts, documents, flag_tables, tables, transaction
 from stewardship.declarations import Library, load
 from stewardship.domain.benefit import Reply
+from stewardship.domain.care import Preference, SaidBy, Stance
 from stewardship.domain.chart import Condition, Observation
 from stewardship.domain.codes import ICD10CM, LOINC, Coding
 from stewardship.domain.errors import InvalidInput, NotFound
 from stewardship.domain.suitability import Response
 from stewardship.domain.triggers import Change
-from stewardship.services import benefit_flags, care, history
+from stewardship.services import benefit_flags, care, history, patient_wishes
 from tests.builders import NOW, TODAY, a_chart, a_supply
 from tests.services.declared import ELSEWHERE, PRESCRIBER
 
@@ -170,3 +171,27 @@ def test_who_might_benefit_is_flagged_once_and_from_a_month_of_therapy_on(known,
     assert not flagged(known, library, now=before).opened
     assert len(flagged(known, library, now=before + timedelta(1)).opened) == 1
     assert not flagged(known, library, now=before + timedelta(2)).opened
+
+
+def test_the_nightly_look_finds_who_might_benefit_once(known, library):
+    supplied(known, library, days=60)
+    now = datetime.combine(a_supply().start_on + timedelta(library.triggers.flag_therapy_days), NOW.timetz())
+
+    def look():
+        with transaction(known) as session:
+            return benefit_flags.look(session, library, by=PRESCRIBER, now=now)
+
+    assert (look().changed, look().changed, look().position) == (1, 0, None)
+    with transaction(known, write=False) as session:
+        (flag,) = session.execute(select(flag_tables.Flag.__table__)).all()
+    assert flag.kind == "alternative-untried"
+    assert '"strength"' in flag.evidence
+
+
+def test_what_the_patient_does_not_want_is_not_offered(known, library):
+    kind = next(iter(library.plans.preferences.values()))
+    said = Preference(kind.id, Stance.DECLINED, TODAY, SaidBy.PATIENT)
+    with transaction(known) as session:
+        patient_wishes.prefer(session, library, PATIENT, said, by=PRESCRIBER, now=NOW)
+    found = advise(known, library).recommendation
+    assert not [o.treatment.id for o in found.offered if kind.covers(o.treatment)]
