@@ -35,6 +35,7 @@ def ladder(patient_id: str) -> Response:
     with transaction(running.sessions, late=True) as session:
         who, known_as = patients.known(session, patient_id, by=by)
         advice = care.advise(session, library, known_as, by=by, now=now)
+        offered = sorted(care.offers(session, patient_id, by=by), key=lambda o: o.on)
         patients.note_read(session, patient_id, what="alternatives", by=by, now=now)
     found = advice.recommendation
     told = alternatives_told.told(found)
@@ -46,6 +47,7 @@ def ladder(patient_id: str) -> Response:
         rungs=[(rung, [options[o.treatment.id] for o in rung.options]) for rung in found.ladder],
         triggers=triggers.told(advice.pulled, library.triggers),
         resting={r.treatment: r for r in advice.benefits.resting},
+        offered={one.treatment: one for one in offered},
         assessed_on=advice.assessed_on,
         titles={t.id: t.title for t in library.alternatives.treatments.values()},
         replies=_REPLIES,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, flash, redirect, request, url_for
 from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as WSGIResponse
 
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
@@ -16,15 +18,28 @@ from stewardship.domain.chart import Chart, Gap
 from stewardship.domain.directions import directions
 from stewardship.domain.reviews import OPEN
 from stewardship.domain.taking import taking
+from stewardship.pictures.timeline import DEFINITIONS, timeline_svg
 from stewardship.runtime import runtime
-from stewardship.services import calendars, goals, measurements, orders, patients, reassessments
+from stewardship.services import (
+    calendars,
+    flags,
+    goals,
+    measurements,
+    orders,
+    patients,
+    plans,
+    reassessments,
+    timelines,
+)
 from stewardship.services.answers import decision_json
+from stewardship.services.flag_queue import Asked, FlagRecord, Message
 from stewardship.services.goals import GoalRecord
 from stewardship.services.patients import Decided, Opened
+from stewardship.services.plans import PlanRead
 from stewardship.services.reassessments import ReviewRecord
 from stewardship.web import drawing
-from stewardship.web.drawing import DEFINITIONS, WINDOWS, Measure
-from stewardship.web.pages import is_part, page
+from stewardship.web.drawing import NAMES, WINDOWS, Measure
+from stewardship.web.pages import is_part, may, page
 
 room = Blueprint("charting", __name__)
 
@@ -38,6 +53,9 @@ class Beside:
     goals: tuple[GoalRecord, ...]
     reviews: tuple[ReviewRecord, ...]
     decisions: tuple[Decided, ...]
+    plans: tuple[PlanRead, ...]
+    flags: tuple[FlagRecord, ...]
+    messages: tuple[Message, ...]
     visit: dict[str, Any]
 
 
@@ -57,6 +75,7 @@ def chart(patient_id: str) -> Response:
         "who": opened.who,
         "drawn": drawn,
         "sets": library.factor_sets.values(),
+        "names": NAMES,
         "definitions": DEFINITIONS,
         "windows": WINDOWS,
     }
@@ -70,8 +89,54 @@ def chart(patient_id: str) -> Response:
         directions=directions,
         mme={s.id: s for s in drawn.timeline.supplies},
         unknown=_unknown(opened.chart),
+        titles={t.id: t.title for t in library.alternatives.treatments.values()},
         **shared,
     )
+
+
+@room.get("/patients/<patient_id>/timeline.svg")
+@requires(Permission.READ_PATIENTS)
+def picture(patient_id: str) -> Response:
+    """The picture without a script: for browsers that run none."""
+    running, by, now = runtime(), principal(), runtime().clock()
+    library = running.library_of(by.organisation_id)
+    choice = drawing.chosen(library, dict(request.args))
+    today = now.date()
+    with transaction(running.sessions, late=True) as session:
+        found = timelines.read(
+            session,
+            library,
+            patient_id,
+            factor_set=choice.factor_set,
+            first=today - timedelta(days=choice.days - 1),
+            until=today,
+            by=by,
+            now=now,
+        )
+    return Response(timeline_svg(found.line, choice.definition), content_type="image/svg+xml")
+
+
+@room.post("/patients/<patient_id>/messages/<message_id>")
+@requires(Permission.READ_MESSAGES)
+def answer_message(patient_id: str, message_id: str) -> WSGIResponse:
+    """Tell the pharmacist that the message was seen, and what to it."""
+    running, by, now = runtime(), principal(), runtime().clock()
+    with transaction(running.sessions) as session:
+        patients.known(session, patient_id, by=by)
+        flags.answer(session, message_id, request.form.get("words", ""), by=by, now=now)
+    flash("The pharmacist is told.", "success")
+    return redirect(url_for("charting.chart", patient_id=patient_id), HTTPStatus.SEE_OTHER)
+
+
+def _flags(session: Session, library: Library, patient_id: str) -> tuple[FlagRecord, ...]:
+    asked = Asked(patient=patient_id)
+    return flags.listed(session, library, asked, by=principal(), now=runtime().clock()).flags
+
+
+def _messages(session: Session, library: Library, patient_id: str) -> tuple[Message, ...]:
+    """What was written to the reader about this patient, and waits for a word."""
+    waiting = flags.messages_for(session, library, by=principal(), unanswered=True)
+    return tuple(message for message in waiting if message.patient == patient_id)
 
 
 def _taking(chart: Chart, library: Library) -> Any:
@@ -92,6 +157,9 @@ def _beside(session: Session, library: Library, opened: Opened) -> Beside:
         tuple(goal for goal in goals.of_patient(session, who, by=by) if goal.stands),
         tuple(r for r in reassessments.of_patient(session, who, by=by) if r.review.state in OPEN),
         patients.decisions_of(session, opened.who.id, by=by),
+        plans.of_patient(session, library, who, by=by, now=now) if may(Permission.READ_PLANS) else (),
+        _flags(session, library, opened.who.id) if may(Permission.READ_FLAGS) else (),
+        _messages(session, library, opened.who.id) if may(Permission.READ_MESSAGES) else (),
         decision_json(checked.decision, library, patient_id=who),
     )
 

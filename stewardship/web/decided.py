@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as WSGIResponse
 
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
+from stewardship.domain.directions import counted
 from stewardship.domain.errors import Conflict, Fault, InvalidInput, StewardshipError
 from stewardship.domain.policy import Policy
 from stewardship.domain.suggestions import Suggestion, suggestions
@@ -136,6 +137,7 @@ def _page(
         overrides={one["policy"]: one for one in told["overrides"]},
         exceptions=_by_policy(told["exceptions"]),
         offers=_offers(told, made, policies),
+        counted_amount=counted,
         refused=refused,
         where=where,
         typed=typed or {},

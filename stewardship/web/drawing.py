@@ -21,21 +21,18 @@ from stewardship.domain.measurements import Trend
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.orders import SupplyKind
 from stewardship.domain.timeline import SupplySpan, Timeline, timeline
-from stewardship.web.reading import counted
+from stewardship.pictures.timeline import in_words
 
 #: The windows that a reader can choose, in days back from today.
 WINDOWS = {"90": "3 months", "182": "6 months", "365": "12 months", "730": "24 months"}
 WINDOW = "365"
 
-#: The four definitions of daily MME, as they are called and as they are counted.
-DEFINITIONS = {
-    Definition.MAXIMUM_DAILY_DOSE: ("Highest day", "the highest total of any one day"),
-    Definition.ON_THERAPY_DAYS: ("Days on therapy", "all MME over the days with any opioid in hand"),
-    Definition.TOTAL_DAYS_SUPPLY: (
-        "Days' supply",
-        "all MME over all days of supply; days that overlap count twice",
-    ),
-    Definition.FIXED_WINDOW: ("Fixed window", "all MME over all days of the window, also those without"),
+#: The four definitions of daily MME, as they are called here.
+NAMES = {
+    Definition.MAXIMUM_DAILY_DOSE: "Highest day",
+    Definition.ON_THERAPY_DAYS: "Days on therapy",
+    Definition.TOTAL_DAYS_SUPPLY: "Days' supply",
+    Definition.FIXED_WINDOW: "Fixed window",
 }
 
 
@@ -111,7 +108,7 @@ def drawn(chart: Chart, known_as: str, library: Library, choice: Chosen) -> Draw
     seen = history(supplies, rules.common, as_of=until, areas=rules.areas)
     line = timeline(known_as, seen, rules, first=first, until=until, data_as_of=chart.data_as_of)
     figure = next(f for f in line.figures if f.definition is choice.definition)
-    return Drawn(choice, line, figure, tuple(_summary(line, figure)), _picture(line, figure))
+    return Drawn(choice, line, figure, tuple(in_words(line, choice.definition)), _picture(line, figure))
 
 
 def measures(chart: Chart, trends: Iterable[Trend], instruments: Iterable[Instrument]) -> tuple[Measure, ...]:
@@ -127,39 +124,6 @@ def measures(chart: Chart, trends: Iterable[Trend], instruments: Iterable[Instru
         if values:
             found.append(Measure(instrument, tuple(values), trend, _function(instrument, values)))
     return tuple(found)
-
-
-# --- in words ----------------------------------------------------------------------------------------
-
-
-def _summary(line: Timeline, figure: Figure) -> Iterable[str]:
-    """What the picture shows, in sentences."""
-    opioids = [s for s in line.supplies if s.opioid]
-    if not opioids:
-        yield "No opioid for pain is on record in this window."
-        return
-    name, _ = DEFINITIONS[figure.definition]
-    bound = "" if figure.complete else "at least "
-    if figure.value is None:
-        yield f"{name}: cannot be told."
-    else:
-        yield f"{name}: {bound}{_plain(figure.value)} MME a day."
-    for guide in line.guidance:
-        at_least = "" if guide.complete else "at least "
-        yield f"{_plain(guide.mme_per_day)} MME a day or more on {at_least}{counted(guide.days, 'day')}."
-    overlapping = sum(o.days for o in line.overlaps)
-    if overlapping:
-        yield f"Supplies overlap on {counted(overlapping, 'day')}."
-    gaps = [gap for gap in line.gaps if gap.first <= line.until]
-    if gaps:
-        longest = max(gap.days for gap in gaps)
-        yield f"{counted(len(gaps), 'break')} in supply, the longest of {counted(longest, 'day')}."
-    unknown = [s for s in opioids if not s.complete and not s.excluded]
-    if unknown:
-        yield f"The dose or length of {counted(len(unknown), 'supply', 'supplies')} is not known."
-    excluded = [s for s in opioids if s.excluded]
-    if excluded:
-        yield f"The factors leave out {counted(len(excluded), 'supply', 'supplies')}: not zero, not counted."
 
 
 # --- for the picture -----------------------------------------------------------------------------------
@@ -179,7 +143,7 @@ def _picture(line: Timeline, figure: Figure) -> dict[str, Any]:
         ],
         "guidance": [_number(g.mme_per_day) for g in line.guidance],
         "figure": {
-            "label": DEFINITIONS[figure.definition][0],
+            "label": NAMES[figure.definition],
             "value": None if figure.value is None else _number(figure.value),
             "complete": figure.complete,
         },
@@ -248,7 +212,3 @@ def _day(on: date) -> str:
 def _number(value: Decimal) -> float:
     """For the screen alone, where a pixel is coarser than a float."""
     return float(round(value, 2))
-
-
-def _plain(value: Decimal) -> str:
-    return f"{round(value, 1).normalize():f}"

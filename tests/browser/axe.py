@@ -1,0 +1,24 @@
+"""The accessibility rules of WCAG 2.0 to 2.2, A and AA, run in the page by axe."""
+
+from __future__ import annotations
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+_AXE = Axe()
+_RULES = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    }
+}
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds, each with the place; empty when all is well."""
+    found = _AXE.run(page, options=_RULES).response["violations"]
+    return [
+        f"{one['id']}: {one['help']} at {', '.join(' '.join(node['target']) for node in one['nodes'][:4])}"
+        f" {one['nodes'][0].get('failureSummary', '')[:200]}"
+        for one in found
+    ]
