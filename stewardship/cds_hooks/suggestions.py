@@ -15,9 +15,11 @@ from typing import Any
 from stewardship.cds_hooks.telling import Spoken
 from stewardship.cds_hooks.wording import plain
 from stewardship.declarations import Library
-from stewardship.domain.codes import RXNORM, SNOMED, Coding
+from stewardship.domain.benefit import NOTHING, Benefits
+from stewardship.domain.codes import ICD10CM, RXNORM, SNOMED, Coding
 from stewardship.domain.drugs import Drug
 from stewardship.domain.suggestions import Kind, Suggestion, suggestions
+from stewardship.services import care
 from stewardship.services.orders import Checked
 
 _SYSTEMS = {RXNORM: "http://www.nlm.nih.gov/research/umls/rxnorm", SNOMED: "http://snomed.info/sct"}
@@ -48,6 +50,7 @@ def of_card(
             order=checked.order,
             chart=checked.chart,
             catalogue=library.catalogue,
+            untried=lambda: _untried(checked, library),
         )
         for suggestion in fitting:
             actions = _actions(suggestion, checked.patient_id, draft)
@@ -55,7 +58,7 @@ def of_card(
                 made.append(
                     {
                         "label": plain(suggestion.label),
-                        "uuid": str(uuid.uuid5(uuid.UUID(card), f"{one.policy.id}/{suggestion.kind}")),
+                        "uuid": str(uuid.uuid5(uuid.UUID(card), _name(one.policy.id, suggestion))),
                         **({"isRecommended": True} if suggestion.recommended else {}),
                         "actions": actions,
                     }
@@ -63,6 +66,21 @@ def of_card(
     if not made:
         return {}
     return {"suggestions": made, "selectionBehavior": _selection(made)}
+
+
+def _name(policy: str, suggestion: Suggestion) -> str:
+    """What is the same each time for the same suggestion."""
+    named = f"{policy}/{suggestion.kind}"
+    return f"{named}/{suggestion.id}" if suggestion.id else named
+
+
+def _untried(checked: Checked, library: Library) -> Benefits:
+    """What fits the patient of an order and is on record as tried by nobody."""
+    if checked.chart is None:
+        return NOTHING
+    reasons = checked.order.pain.reasons if checked.order is not None else ()
+    codes = [reason.code for reason in reasons if reason.system == ICD10CM]
+    return care.advise_on(library, checked.chart, codes=codes).benefits
 
 
 def _selection(made: Iterable[Json]) -> str:
@@ -73,7 +91,9 @@ def _selection(made: Iterable[Json]) -> str:
 
 def _actions(suggestion: Suggestion, patient_id: str, draft: Mapping[str, Any] | None) -> list[Json]:
     words = plain(suggestion.description)
-    if suggestion.kind is Kind.REFERRAL:
+    if suggestion.medicine:
+        return [_create(words, _some_medicine(suggestion, patient_id))]
+    if suggestion.kind in {Kind.REFERRAL, Kind.ALTERNATIVES}:
         return [_create(words, _referral(suggestion, patient_id))]
     if suggestion.kind is Kind.SHORTER_COURSE:
         if draft is None or not _can_be_shortened(draft, suggestion):
@@ -104,6 +124,20 @@ def _medicine(drug: Drug, patient_id: str) -> Json:
         "status": "draft",
         "intent": "order",
         "medicationCodeableConcept": {"coding": [_coding(drug.code)], "text": drug.name},
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
+
+
+def _some_medicine(suggestion: Suggestion, patient_id: str) -> Json:
+    """A medicine whose product is still to be chosen: named by its ingredient where it is one."""
+    concept: Json = {"text": suggestion.text}
+    if suggestion.ingredient is not None:
+        concept["coding"] = [_coding(suggestion.ingredient)]
+    return {
+        "resourceType": "MedicationRequest",
+        "status": "draft",
+        "intent": "order",
+        "medicationCodeableConcept": concept,
         "subject": {"reference": f"Patient/{patient_id}"},
     }
 

@@ -22,6 +22,7 @@ _NEEDS = {
     Kind.SHORTER_COURSE: set[str](),
     Kind.IMMEDIATE_RELEASE: {"products"},
     Kind.REFERRAL: {"code", "text"},
+    Kind.ALTERNATIVES: {"most"},
 }
 
 
@@ -56,6 +57,8 @@ class _Suggestion(_Strict):
     products = fields.Dict(keys=fields.String(validate=_CODE), values=fields.String(validate=_CODE))
     code = fields.Nested(_Code)
     text = fields.String(validate=_WORDS)
+    most = fields.Integer(strict=True, validate=validate.Range(1, 5))
+    otherwise = fields.Boolean(load_default=False, truthy={True}, falsy={False})
     source = fields.Nested(_Source, required=True)
 
 
@@ -71,7 +74,7 @@ def read_suggestions(reference: Path) -> tuple[Offer, ...]:
 
 def _offer(said: Mapping[str, Any]) -> Offer:
     kind = said["kind"]
-    special = {"product", "products", "code", "text"}
+    special = {"product", "products", "code", "text", "most"}
     if special & said.keys() != _NEEDS[kind]:
         needs = ", ".join(sorted(_NEEDS[kind])) or "none of " + ", ".join(sorted(special))
         raise DeclarationError(f"{FILE}: {said['label']!r} is of kind {kind}, which takes {needs}")
@@ -86,4 +89,6 @@ def _offer(said: Mapping[str, Any]) -> Offer:
         code=Coding(**code) if code else None,
         text=said.get("text", ""),
         recommended=said["recommended"],
+        most=said.get("most", 0),
+        otherwise=said["otherwise"],
     )

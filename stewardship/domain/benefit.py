@@ -86,6 +86,10 @@ class Benefits:
     resting: tuple[Resting, ...]
 
 
+#: No option at all.
+NOTHING = Benefits((), ())
+
+
 def might_benefit(
     found: Recommendation, offers: Iterable[Offer], tried: Iterable[str], *, today: date, declared: Triggers
 ) -> Benefits:
@@ -131,6 +135,15 @@ def _rests(offers: Iterable[Offer], declared: Triggers, today: date) -> dict[str
     }
     resting = (Resting(o.treatment, o.reply, o.on + timedelta(days[o.reply])) for o in last.values())
     return {r.treatment: r for r in resting if today < r.until}
+
+
+def best(benefits: Benefits, most: int) -> tuple[Benefit, ...]:
+    """The first few, one of each modality before a second of any: a plan is more than one kind of thing."""
+    first: dict[str, Benefit] = {}
+    for benefit in benefits.untried:
+        first.setdefault(benefit.option.treatment.modality, benefit)
+    rest = [b for b in benefits.untried if b not in first.values()]
+    return (*first.values(), *rest)[:most]
 
 
 #: The flag of a patient who might benefit; a word of ``reference/flags.toml``.

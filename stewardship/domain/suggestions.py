@@ -7,13 +7,14 @@ suggested is asked first whether it would help: a shorter course that breaks the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
 
+from stewardship.domain.benefit import NOTHING, Benefit, Benefits, best
 from stewardship.domain.chart import Chart
-from stewardship.domain.codes import Coding
+from stewardship.domain.codes import RXNORM, Coding
 from stewardship.domain.dosage import Quantity
 from stewardship.domain.drugs import Catalogue, Drug, DrugClass
 from stewardship.domain.orders import Order
@@ -28,6 +29,7 @@ class Kind(StrEnum):
     SHORTER_COURSE = "shorter-course"  # the order is for fewer days
     IMMEDIATE_RELEASE = "immediate-release"  # the order gives way to one of immediate release
     REFERRAL = "referral"  # a referral is added
+    ALTERNATIVES = "alternatives"  # what fits this patient and was never tried is added
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Offer:
     """One suggestion as declared (``reference/suggestions.toml``), for breaches of the ``policies``.
 
     ``product`` is the RxNorm code of the medicine to add, ``products`` those of immediate release by the
-    RxNorm code of their opioid. ``code`` and ``text`` say what a referral is to.
+    RxNorm code of their opioid. ``code`` and ``text`` say what a referral is to. ``most`` is how many
+    alternatives are suggested. An offer for ``otherwise`` is made when nothing else fits the finding.
     """
 
     kind: Kind
@@ -47,13 +50,16 @@ class Offer:
     code: Coding | None = None
     text: str = ""
     recommended: bool = False
+    most: int = 0
+    otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """An offer that fits a finding. ``drug`` is the medicine to add, ``days`` and ``quantity`` those of a
     shorter course (``quantity`` is ``None`` when the order states none), ``referral`` and ``text`` what a
-    referral is to."""
+    referral is to. An alternative that is a medicine has its ingredient, where it is one, as ``ingredient``
+    and is no referral."""
 
     kind: Kind
     label: str
@@ -64,6 +70,9 @@ class Suggestion:
     quantity: Quantity | None = None
     referral: Coding | None = None
     text: str = ""
+    medicine: bool = False
+    ingredient: Coding | None = None
+    id: str = ""
 
 
 def suggestions(
@@ -74,14 +83,44 @@ def suggestions(
     order: Order | None,
     chart: Chart,
     catalogue: Catalogue,
+    untried: Callable[[], Benefits] = lambda: NOTHING,
 ) -> tuple[Suggestion, ...]:
     """What answers a finding. Nothing does for one that could not be made, or that only informs of the
-    lesser degree of its policy."""
+    lesser degree of its policy. ``untried`` is asked for alternatives when one is to be suggested."""
     if finding.outcome is not Outcome.BREACH or finding.enforcement is not policy.enforcement:
         return ()
     fitting = [offer for offer in offers if policy.id in offer.policies]
-    made = [_made(offer, finding, policy, order, chart, catalogue) for offer in fitting]
-    return tuple(one for one in made if one is not None)
+    found: list[Suggestion] = []
+    for offer in sorted(fitting, key=lambda o: o.otherwise):
+        if offer.kind is Kind.ALTERNATIVES:
+            found += (_alternative(offer, one, catalogue) for one in best(untried(), offer.most))
+        elif not (offer.otherwise and found):
+            made = _made(offer, finding, policy, order, chart, catalogue)
+            found += () if made is None else (made,)
+    return tuple(found)
+
+
+def _alternative(offer: Offer, benefit: Benefit, catalogue: Catalogue) -> Suggestion:
+    """An option that fits: a referral, or a medicine whose product and directions are the prescriber's."""
+    option = benefit.option
+    treatment = option.treatment
+    words = {
+        "treatment": treatment.title,
+        "why": option.why,
+        "first": "; ".join(option.check_first) or "nothing beyond the usual",
+    }
+    base = catalogue.tables.base(treatment.ingredients[0]) if len(treatment.ingredients) == 1 else None
+    return Suggestion(
+        offer.kind,
+        in_words(offer.label, words),
+        in_words(offer.description, words),
+        offer.recommended,
+        referral=treatment.codes[0] if treatment.codes else None,
+        text=treatment.title,
+        medicine=bool(treatment.ingredients),
+        ingredient=Coding(RXNORM, base.rxcui, base.name) if base is not None and base.rxcui else None,
+        id=treatment.id,
+    )
 
 
 def _made(

@@ -245,3 +245,19 @@ def test_a_medicine_that_nobody_knows_is_answered_with_no_suggestion(ehr, patien
     answer = ehr.ask(a_hook(patient, a_draft(patient, medicationCodeableConcept=NOBODY_KNOWS)))
     assert topics(answer)
     assert list(resources(answer, "create", "update")) == []
+
+
+def test_a_card_carries_what_fits_this_patient_best(ehr, patient):
+    knee = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "M17.11"}]}
+    strong = [dosage(times=4, dose=4)]
+    draft = a_draft(patient, length=10, dosageInstruction=strong, reasonCode=[knee])
+    answer = ehr.ask(a_hook(patient, draft, prefetch=nothing_before(patient)))
+    found = [
+        s for card in answer["cards"] for s in card.get("suggestions", ()) if s["label"].startswith("Offer: ")
+    ]
+    assert len(found) == 3
+    assert len({s["uuid"] for s in found}) == 3
+    texts = [action["resource"]["code"]["text"] for s in found for action in s["actions"]]
+    assert len(set(texts)) == 3
+    assert any(text.startswith("Exercise") for text in texts)
+    assert all("Check first" in action["description"] for s in found for action in s["actions"])

@@ -11,12 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stewardship.declarations import Library, load
+from stewardship.domain.alternatives import recommend
+from stewardship.domain.benefit import might_benefit
 from stewardship.domain.chart import Gap
+from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.dosage import Quantity
 from stewardship.domain.drugs import DrugClass, Release
 from stewardship.domain.orders import Phase
 from stewardship.domain.policy import Enforcement, Outcome, Policy, decide
 from stewardship.domain.suggestions import Kind, Suggestion, suggestions
+from stewardship.domain.suitability import PatientFacts
 from tests.builders import TODAY, a_chart, a_supply, an_order, tablets
 
 
@@ -202,3 +206,34 @@ def test_a_policy_that_stops_nothing_suggests_nothing_when_it_passes(library):
     assert offered(library, "nonopioid-first", an_order(written_on=date(2026, 11, 21), drug=None)) != ()
     earlier = a_chart(a_supply(start=TODAY - timedelta(days=20), days=5))
     assert offered(library, "nonopioid-first", an_order(), earlier) == ()
+
+
+# --- alternatives that fit this patient -------------------------------------------------------------------
+
+
+def test_a_medicine_is_suggested_by_what_it_is_and_never_by_a_product(library):
+    facts = PatientFacts(
+        age=40, sex="male", egfr=Decimal(95), medicines=(), problems=frozenset(), allergies=frozenset(),
+        phase=Phase.CHRONIC,
+    )  # fmt: skip
+    found = recommend(library.alternatives, [Coding(ICD10CM, "E11.42")], facts)
+    benefits = might_benefit(found, (), (), today=TODAY, declared=library.triggers)
+    policy, order = the(library, "nonopioid-first"), an_order()
+    (finding,) = decide((policy,), order, a_chart()).findings
+    made = suggestions(
+        library.suggestions,
+        finding,
+        policy,
+        order=order,
+        chart=a_chart(),
+        catalogue=library.catalogue,
+        untried=lambda: benefits,
+    )
+    assert [one.kind for one in made] == [Kind.ALTERNATIVES] * 3
+    medicines = [one for one in made if one.medicine]
+    assert medicines
+    assert all(one.drug is None for one in medicines)
+
+
+def test_a_referral_is_suggested_where_nothing_is_known_of_the_pain(library):
+    assert [one.kind for one in offered(library, "nonopioid-first", an_order())] == [Kind.REFERRAL]
