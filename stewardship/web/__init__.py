@@ -16,6 +16,7 @@ from stewardship.web import (
     charting,
     decided,
     explaining,
+    flagged,
     front,
     function,
     orders,
@@ -23,6 +24,7 @@ from stewardship.web import (
     patients,
     provider_sign_in,
     questionnaire,
+    queue,
     sign_in,
     sign_in_steps,
     worklist,
@@ -49,6 +51,8 @@ ROOMS = (
     function,
     alternatives,
     explaining,
+    queue,
+    flagged,
 )
 
 

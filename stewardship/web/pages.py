@@ -36,7 +36,9 @@ class Place(NamedTuple):
 PLACES = (
     Place("Patients", "/patients", Permission.READ_PATIENTS),
     Place("Worklist", "/worklist", Permission.READ_FUNCTION),
-    Place("Queue", "/queue", Permission.COUNTERSIGN_EXCEPTIONS),
+    Place("Queue", "/queue", Permission.READ_FLAGS),
+    Place("Messages", "/messages", Permission.READ_MESSAGES),
+    Place("Exceptions", "/exceptions", Permission.COUNTERSIGN_EXCEPTIONS),
     Place("Policies", "/policies", Permission.READ_POLICIES),
     Place("Reports", "/reports", Permission.READ_SNOOZES),
     Place("Audit", "/audit", Permission.READ_SNOOZES),
