@@ -67,6 +67,7 @@ class Permission(StrEnum):
     READ_MESSAGES = "messages:read"
     ISSUE_LINKS = "questionnaire-links:issue"
     READ_JOBS = "jobs:read"
+    READ_REPORTS = "reports:read"
     READ_INSTRUMENTS = "instruments:read"
     READ_FUNCTION = "function:read"
     RECORD_FUNCTION = "function:record"
@@ -150,6 +151,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.READ_PHARMACIES,
             Permission.READ_MATCHES,
             Permission.READ_JOBS,
+            Permission.READ_REPORTS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,

@@ -23,6 +23,7 @@ from stewardship.api import (
     policies,
     prescribers,
     questionnaire_links,
+    reports,
     reviews,
     snoozes,
     tapers,
@@ -53,6 +54,7 @@ ROOMS = (
     function.room,
     reviews.room,
     health.room,
+    reports.room,
     tokens.room,
     who.room,
 )

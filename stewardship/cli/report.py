@@ -1,25 +1,140 @@
-"""``stewardship report``: what the service does to those who work with it, counted."""
+"""``stewardship report``: what is on record, counted; and what the service does to those who work with it."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from stewardship.declarations import Library
     from stewardship.demo import stream
     from stewardship.reports.alert_burden import Burden, Told
+    from stewardship.reports.reporting import Listed
 
 _DAY = click.DateTime(["%Y-%m-%d"])
+#: A report up to this size is not written to a file before it is given out.
+_IN_MEMORY = 4 << 20
 
 
-@click.group()
+class Reports(click.Group):
+    """The commands that are written here, and one for each report that there is."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Those that are written here first."""
+        from stewardship.reports.listed import REPORTS
+
+        return [*super().list_commands(ctx), *REPORTS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One that is written here, or the one of a report."""
+        from stewardship.reports.listed import REPORTS
+
+        written = super().get_command(ctx, cmd_name)
+        return written or (_command(REPORTS[cmd_name]) if cmd_name in REPORTS else None)
+
+
+@click.group(cls=Reports)
 def report() -> None:
-    """Count what the service does: alert-burden."""
+    """Draw reports from the record."""
+
+
+def _command(listed: Listed) -> click.Command:
+    """The command that makes a report."""
+    narrowing = [
+        click.Option([f"--{name}"], default="", metavar="ID", help=f"Only of this {name}.")
+        for name in sorted(listed.filters)
+    ]
+    return click.Command(
+        listed.id,
+        help=f"{listed.title}. {listed.about}",
+        params=[*_ASKED, *narrowing],
+        callback=lambda **asked: _make(listed.id, **asked),
+    )
+
+
+_FORMATS = ("text", "json", "csv", "xlsx", "pdf")
+_ASKED: list[click.Parameter] = [
+    click.Option(["--organisation"], metavar="ID", required=True, help="Whose record."),
+    click.Option(["--since"], type=_DAY, help="From this day on (UTC)."),
+    click.Option(["--until"], type=_DAY, help="Before this day (UTC); the last 92 days unless named."),
+    click.Option(["--format", "form"], type=click.Choice(_FORMATS), default="text", show_default=True),
+    click.Option(
+        ["--out"],
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The file to write; standard output unless named.",
+    ),
+]
+
+
+def _make(
+    report_id: str,
+    *,
+    organisation: str,
+    since: datetime | None,
+    until: datetime | None,
+    form: str,
+    out: Path | None,
+    **narrowed: Any,
+) -> None:
+    """Make a report and give it out, as the API does; an event of the audit trail."""
+    import os
+    import tempfile
+
+    from stewardship import exporting
+    from stewardship.config import Settings
+    from stewardship.db import migrate, transaction
+    from stewardship.declarations import load
+    from stewardship.domain.people import Principal, Role
+    from stewardship.reports.reporting import Asked
+    from stewardship.witness import open_database
+
+    if out is None and form in {"xlsx", "pdf"} and sys.stdout.isatty():
+        raise click.UsageError(f"{form} is not for a terminal: name a file with --out")
+    settings, now = Settings.from_env(os.environ), datetime.now(UTC)
+    library = load(policies_dir=settings.policies_dir)
+    sessions = open_database(settings)
+    migrate.require_current(sessions.kw["bind"])
+    by = Principal("operator", organisation, Role.COMPLIANCE)
+    first, last = exporting.period(since and since.date(), until and until.date(), now=now)
+    note = exporting.checkpoint_note(sessions, organisation)
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spooled:
+        with transaction(sessions, write=False) as session:
+            asked = Asked(organisation, first, last, **narrowed)
+            made = exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)
+            written = exporting.write(made, exporting.Format(form), spooled, progress=_progress())
+        with transaction(sessions) as session:
+            exporting.record_export(session, made, exporting.Format(form), written, by=by, now=now)
+        spooled.seek(0)
+        if out is None:
+            shutil.copyfileobj(spooled, sys.stdout.buffer)
+        else:
+            with out.open("wb") as file:
+                shutil.copyfileobj(spooled, file)
+            click.echo(f"{made.report.title}: {written.rows:,} rows, {out}", err=True)
+
+
+def _progress() -> Callable[[int], None] | None:
+    """Rows counted on a terminal; nobody reads them elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda rows: click.echo(f"\r{rows:,} rows", nl=False, err=True)
+
+
+@report.command("list")
+def list_reports() -> None:
+    """The reports that there are, and what each can be narrowed to."""
+    from stewardship.reports.listed import REPORTS
+
+    for listed in REPORTS.values():
+        filters = f" [{', '.join(sorted(listed.filters))}]" if listed.filters else ""
+        click.echo(f"{listed.id:22} {listed.about}{filters}")
 
 
 @report.command("alert-burden")

@@ -22,6 +22,7 @@ from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.plans import read_boards, read_plan_terms
 from stewardship.declarations.policies import References, read_policies
 from stewardship.declarations.reassessment import read_calendar, read_clock, working_days
+from stewardship.declarations.reports import read_fewest_shown
 from stewardship.declarations.suggestions import read_suggestions
 from stewardship.declarations.taper import read_taper_terms
 from stewardship.declarations.triggers import read_triggers
@@ -89,6 +90,8 @@ class Library:
     flags: Flags
     #: How people and record systems prove who they are, and for how long.
     identity: IdentityTerms
+    #: The least number of people that a report shows.
+    fewest_shown: int
     #: What decisions mean, in words for patients.
     explanations: Explanations
     suggestions: tuple[Offer, ...] = ()
@@ -164,4 +167,5 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         flags=read_flags(reference, factor_sets),
         calendar=read_calendar(reference),
         identity=read_identity_terms(reference),
+        fewest_shown=read_fewest_shown(reference),
     )

@@ -21,7 +21,7 @@ _flags: Any = flag_tables.Flag.__table__
 DEFINITION = (
     "Flags that were opened in the period, by kind: how many wait, how many were resolved and with which "
     "code, and how long that took (median). A flag past its time is one that was not resolved by then. Ages "
-    "are as of the end of the period."
+    "are as of the end of the period, or as of now while it is not over."
 )
 KINDS = (
     Column("kind", "Kind", Kind.ID),
@@ -58,10 +58,10 @@ def flagged(session: Session, _library: Any, asked: Asked) -> Report:
     for row in session.connection().execute(found):
         opened[row.kind] += 1
         ended = row.resolved_at if row.status == Status.RESOLVED.value else None
-        late[row.kind] += (ended or until) > row.due_at
+        late[row.kind] += (ended or asked.as_of) > row.due_at
         if ended is None:
             waiting[row.kind] += 1
-            ages[_age(row.opened_at, until)] += 1
+            ages[_age(row.opened_at, asked.as_of)] += 1
         else:
             codes[row.kind, row.resolution or ""] += 1
             hours[row.kind].append(Decimal(round((ended - row.opened_at).total_seconds() / 360)) / 10)

@@ -7,8 +7,8 @@ at a person is withheld (``suppression``), and says so where it stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -53,7 +53,8 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """Rows under columns. ``rows`` may be an iterable that is read once: a list of a million rows is never
-    in memory. ``empty`` is what it means that there are none."""
+    in memory. ``empty`` is what it means that there are none. ``people`` names the columns that count
+    patients: small numbers in them are withheld, and with ``totals`` so that no gap can be filled in."""
 
     name: str
     title: str
@@ -61,22 +62,27 @@ class Table:
     rows: Iterable[Sequence[Value]]
     empty: str = "Nothing of the kind in this period."
     note: str = ""
+    people: tuple[str, ...] = ()
+    totals: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
     """Bars beside a table that holds the same values: one for each label and series. ``None`` is a gap, never
-    a zero."""
+    a zero. One of a table with ``people`` names it: its first column are the labels, its columns' titles the
+    series."""
 
     title: str
     labels: tuple[str, ...]
     series: Mapping[str, tuple[Decimal | None, ...]]
     unit: str = ""
+    of_table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for: whose, from which day on, before which day, and what it is narrowed to."""
+    """What is asked for: whose, from which day on, before which day, and what it is narrowed to. ``now`` is
+    when; what waits is as old as it was then, or at the end of a period that is over."""
 
     organisation_id: str
     since: date
@@ -84,6 +90,13 @@ class Asked:
     unit: str = ""
     prescriber: str = ""
     policy: str = ""
+    now: datetime | None = None
+
+    @property
+    def as_of(self) -> datetime:
+        """The moment that ages are told at (UTC)."""
+        end = datetime.combine(self.until, time(), tzinfo=UTC)
+        return end if self.now is None else min(end, self.now)
 
     @property
     def filters(self) -> dict[str, str]:
@@ -138,7 +151,6 @@ class Listed:
     about: str
     make: Maker
     filters: frozenset[str] = frozenset()
-    small_numbers: bool = field(default=True)
 
 
 def share(part: int, whole: int) -> Decimal | None:

@@ -8,8 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
-from stewardship.reports.reporting import WITHHELD, Kind, Table, Value, Withheld
+from stewardship.reports.reporting import WITHHELD, Kind, Picture, Report, Table, Value, Withheld
+
+
+def without_small_numbers(report: Report, *, fewest: int) -> Report:
+    """The report with small numbers of people withheld, in its tables and in its picture alike. Counts of
+    orders, cards and alerts are shown: whoever may ask for a report may read each of those by itself."""
+    tables: list[Table] = []
+    picture, hidden = report.picture, report.withheld
+    for table in report.tables:
+        if table.people:
+            shown, withheld = suppressed(table, fewest=fewest, totals=table.totals, parts=table.people)
+            hidden += withheld
+            if picture is not None and picture.of_table == table.name:
+                picture = _drawn(picture, shown)
+            tables.append(shown)
+        else:
+            tables.append(table)
+    return replace(report, tables=tuple(tables), picture=picture, withheld=hidden)
+
+
+def _drawn(picture: Picture, table: Table) -> Picture:
+    """The picture of what the table still shows."""
+    places = {column.title: place for place, column in enumerate(table.columns)}
+    rows = {str(row[0]): row for row in table.rows}
+
+    def value(label: str, name: str) -> Decimal | None:
+        shown = rows[label][places[name]]
+        return Decimal(shown) if isinstance(shown, int | Decimal) else None
+
+    series = {name: tuple(value(label, name) for label in picture.labels) for name in picture.series}
+    return replace(picture, series=series)
 
 
 def suppressed(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import typst
 
-from stewardship.reports.reporting import Column, Kind, Made, Picture, Table, Value, Withheld
+from stewardship.reports.rendering.shown import MOST_ROWS, RIGHT, shown
+from stewardship.reports.reporting import Kind, Made, Picture, Table
 
 _HERE = Path(__file__).parent
 _FONTS = _HERE.parent / "fonts"
-#: More rows than anybody reads on paper; the rest is in the other formats, and that is said.
-MOST_ROWS = 2_000
 _WIDE_FROM = 7
-_RIGHT = frozenset({Kind.COUNT, Kind.NUMBER, Kind.SHARE})
 
 
 def as_pdf(made: Made) -> bytes:
@@ -81,7 +78,7 @@ def _table(table: Table) -> dict[str, Any]:
     more = 0
     for row in table.rows:
         if len(rows) < MOST_ROWS:
-            rows.append([_shown(v, c) for v, c in zip(row, table.columns, strict=True)])
+            rows.append([shown(v, c) for v, c in zip(row, table.columns, strict=True)])
         else:
             more += 1
     return {
@@ -93,24 +90,9 @@ def _table(table: Table) -> dict[str, Any]:
         "columns": [
             {
                 "title": f"{c.title} ({c.unit})" if c.unit else c.title,
-                "right": c.kind in _RIGHT,
+                "right": c.kind in RIGHT,
                 "wide": c.kind is Kind.TEXT,
             }
             for c in table.columns
         ],
     }
-
-
-def _shown(value: Value, column: Column) -> str:
-    """A value as a person reads it; nothing to tell is a dash, not a zero."""
-    if value is None:
-        return "\u2013"
-    if isinstance(value, Withheld):
-        return "withheld"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return f"{value:f}" + (" %" if column.kind is Kind.SHARE else "")
-    return f"{value:,}" if isinstance(value, int) and column.kind is Kind.COUNT else str(value)

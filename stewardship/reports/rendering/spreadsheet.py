@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import xlsxwriter
 
@@ -17,7 +17,7 @@ _LONGEST_NAME = 31
 _WIDTH = {Kind.TEXT: 34, Kind.ID: 34, Kind.INSTANT: 20, Kind.DATE: 12}
 
 
-def write_xlsx(made: Made, to: BinaryIO) -> None:
+def write_xlsx(made: Made, to: IO[bytes]) -> None:
     """Write the workbook. Text is text, never a formula and never a link; dates and numbers are typed."""
     settings = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(to, settings) as book:
