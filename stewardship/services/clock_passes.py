@@ -24,6 +24,7 @@ from stewardship.domain.chart import Patient
 from stewardship.domain.people import Principal
 from stewardship.domain.reassessment import ask_again_on
 from stewardship.services import function_flags, reassessments
+from stewardship.services.flag_raising import Looked
 from stewardship.services.function_flags import FlagsOfFunction
 
 _readings: Any = function_tables.ClockReading.__table__
@@ -38,13 +39,15 @@ _orders: Any = tables.Order.__table__
 
 @dataclass(frozen=True)
 class Passed:
-    """How many patients of a portion were looked at, of how many the clock was asked, and of how many that
-    changed something. ``position`` is where the next portion begins; ``None`` at the end."""
+    """How many patients of a portion were looked at, of how many the clock was asked, of how many that
+    changed a review, and how many flags changed. ``position`` is where the next portion begins; ``None`` at
+    the end."""
 
     patients: int
     asked: int
     changed: int
     position: str | None
+    flags: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def ask_portion(
     on_record = _on_record(session, between)
     readings = {row.patient_id: row for row in _READINGS.rows(session, between)}
     asked = changed = 0
+    looked: dict[str, Looked] = {}
     for row in rows:
         seen, reading = _of(row, on_record), readings.get(row.id)
         if not _may_differ(seen, reading, today):
@@ -85,9 +89,9 @@ def ask_portion(
         )
         chart, answer = reassessments.ask(session, library, known, organisation_id=organisation_id, now=now)
         changes = reassessments.keep(session, library, row.id, chart, answer, by=by, now=now)
-        flagged, look_on = function_flags.bring_up(session, library, known, chart, by=by, now=now)
+        looked[row.id], look_on = function_flags.looked_at(session, library, known, chart, by=by)
         asked += 1
-        changed += bool(changes) or bool(flagged)
+        changed += bool(changes)
         _note(
             session,
             reading,
@@ -103,7 +107,9 @@ def ask_portion(
                 "missing": documents.encode(list(answer.missing)),
             },
         )
-    return Passed(len(rows), asked, changed, rows[-1].id)
+    flagged = function_flags.bring_up(session, library, looked, by=by, now=now)
+    flags = len([*flagged.opened, *flagged.updated, *flagged.gone, *flagged.merged])
+    return Passed(len(rows), asked, changed, rows[-1].id, flags)
 
 
 def untold(session: Session, organisation_id: str) -> dict[str, tuple[str, ...]]:

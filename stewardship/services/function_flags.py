@@ -6,6 +6,7 @@ planned and what is flagged rest on one chart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Protocol
 
@@ -28,8 +29,8 @@ from stewardship.domain.measurements import trends
 from stewardship.domain.people import Principal
 from stewardship.domain.reassessment import reviews_on_record
 from stewardship.domain.reviews import State
-from stewardship.services import flag_raising, goals, measurements, reassessments
-from stewardship.services.flag_raising import Changes
+from stewardship.services import audit, flag_raising, goals, measurements, reassessments
+from stewardship.services.flag_raising import Changes, Looked
 from stewardship.services.reassessments import Clockwork
 
 
@@ -68,28 +69,33 @@ def seen_of(
     )
 
 
+def looked_at(
+    session: Session, library: FlagsOfFunction, known: KnownPatient, chart: Chart, *, by: Principal
+) -> tuple[Looked, date | None]:
+    """What is to be flagged of a patient, and on which day to look again though nothing new is on record."""
+    seen = seen_of(session, library, known, chart, by=by)
+    found = list(look(seen, library.function_flags))
+    looked = Looked(
+        [one for one in found if isinstance(one, Flag)], [one for one in found if isinstance(one, Untold)]
+    )
+    return looked, next_on(seen, library.function_flags)
+
+
 def bring_up(
     session: Session,
     library: FlagsOfFunction,
-    known: KnownPatient,
-    chart: Chart,
+    looked: Mapping[str, Looked],
     *,
     by: Principal,
     now: datetime,
-) -> tuple[Changes, date | None]:
-    """Bring a patient's flags about function up to what is on record, and say on which day to look again
-    though nothing new is."""
-    seen = seen_of(session, library, known, chart, by=by)
-    found = list(look(seen, library.function_flags))
-    changes = flag_raising.reconcile(
-        session,
-        library,
-        known.id or "",
-        [one for one in found if isinstance(one, Flag)],
-        [one for one in found if isinstance(one, Untold)],
-        kinds=KINDS,
-        source="review",
-        by=by,
-        now=now,
+) -> Changes:
+    """Bring the flags about function of several patients (our own ids) up to what was seen."""
+    if not looked:
+        return Changes()
+    changes = flag_raising.bring_up(
+        session, library.flags.work, looked, kinds=KINDS, source="review", by=by, now=now
     )
-    return changes, next_on(seen, library.function_flags)
+    if changes:
+        detail = {"source": "review", **changes.counts(), "flags": changes.digest()}
+        audit.record(session, "flags.reconciled", subject="function", by=by, now=now, detail=detail)
+    return changes

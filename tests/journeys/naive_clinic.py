@@ -5,9 +5,11 @@ but fills, visits and diagnoses. It shares no code with the service.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import holidays
 
@@ -48,13 +50,43 @@ class Fill:
 
 @dataclass(frozen=True)
 class Somebody:
-    """What will have happened to one patient by the end of the year."""
+    """What will have happened to one patient by the end of the year.
+
+    What was so on a day that has passed stays so: it is worked out once, and asked about on every later day.
+    """
 
     id: str
     fills: tuple[Fill, ...]
     visits: frozenset[date]
     diagnoses: dict[str, date]
     ablation: date | None
+
+    @cached_property
+    def opioids(self) -> list[Fill]:
+        return [f for f in self.fills if f.opioid]
+
+    @cached_property
+    def opioid_days(self) -> set[date]:
+        return {f.start + n * DAY for f in self.opioids for n in range(f.days)}
+
+    @cached_property
+    def sedative_days(self) -> set[date]:
+        return {f.start + n * DAY for f in self.fills if not f.opioid for n in range(f.days)}
+
+    @cached_property
+    def tenths(self) -> Counter[date]:
+        """Tenths of an MME on each day."""
+        found: Counter[date] = Counter()
+        for f in self.opioids:
+            for n in range(f.days):
+                found[f.start + n * DAY] += f.per_day * TENTHS[f.drug]
+        return found
+
+    def in_hand(self, day: date) -> date:
+        """The day, or the last one before it on which something was taken."""
+        if day in self.opioid_days:
+            return day
+        return max((min(f.last, day) for f in self.opioids if f.start <= day), default=day)
 
 
 @dataclass(frozen=True)
@@ -130,39 +162,37 @@ def wanted(who: Somebody, today: date, working: Working) -> Wanted | None:
 
 def intervals(who: Somebody, today: date) -> Iterator[tuple[str, date, int]]:  # noqa: C901 - one plain list
     """Each interval that runs on a day: from when, and for how many days."""
-    fills = [f for f in who.fills if f.start <= today]
-    opioids = [f for f in fills if f.opioid]
     reviewed = max((day for day in who.visits if day <= today), default=None)
     if who.ablation is not None and who.ablation <= today:
         settled = reviewed is not None and (reviewed - who.ablation).days >= 120
         if not settled:
             yield "ablation-fade", who.ablation, 180
-    since = on_since(opioids, today)
+    since = on_since(who.opioid_days, today)
     if since is None:
         return
     latest = max(since, reviewed or since)
+    starts = sorted({f.start for f in who.opioids if latest <= f.start <= today})
     for name, days, drugs, mme in (
         ("start-or-raise", 28, None, None),
         ("start-or-raise-50-mme", 7, None, 500),
         ("start-or-raise-long-acting", 7, {MORPHINE_ER, METHADONE}, None),
         ("start-or-raise-methadone", 3, {METHADONE}, None),
     ):
-        for day in sorted({f.start for f in opioids if f.start >= latest}):
-            if is_event(opioids, day, since, drugs, mme):
-                yield name, day, days
-                break
+        event = next((day for day in starts if is_event(who, day, since, drugs, mme)), None)
+        if event is not None:
+            yield name, event, days
     known = {said: day for said, day in who.diagnoses.items() if day <= today}
     if "chronic pain" not in known and (latest + 14 * DAY - since).days <= 30:
         yield "acute-continued", latest, 14
     yield "long-term", latest, 90
-    if tenths_on(opioids, in_hand(opioids, today)) >= 500:
+    if who.tenths[who.in_hand(today)] >= 500:
         began = today
-        for day in sorted({f.start for f in opioids}, reverse=True):
-            if day < since or tenths_on(opioids, day) < 500:
+        for day in sorted({f.start for f in who.opioids if f.start <= today}, reverse=True):
+            if day < since or who.tenths[day] < 500:
                 break
             began = day
         yield "long-term-50-mme", max(began, latest), 60
-    beside = on_since([f for f in fills if not f.opioid], today)
+    beside = on_since(who.sedative_days, today)
     if beside is not None:
         yield "long-term-cns-depressant", max(beside, latest), 60
     for said, name, days in (
@@ -174,25 +204,24 @@ def intervals(who: Somebody, today: date) -> Iterator[tuple[str, date, int]]:  #
             yield name, max(known[said], latest), days
 
 
-def is_event(opioids: list[Fill], day: date, since: date, drugs: set[str] | None, mme: int | None) -> bool:
+def is_event(who: Somebody, day: date, since: date, drugs: set[str] | None, mme: int | None) -> bool:
     """Whether a start or a raise of such therapy happened on a day on which something was filled."""
+    before_in_hand = who.tenths[who.in_hand(day - DAY)]
     if mme is not None:
-        if tenths_on(opioids, day) < mme:
+        if who.tenths[day] < mme:
             return False
-        before = tenths_on(opioids, in_hand(opioids, day - DAY)) >= mme
+        before = before_in_hand >= mme
     else:
-        such = [f for f in opioids if drugs is None or f.drug in drugs]
+        such = [f for f in who.opioids if drugs is None or f.drug in drugs]
         if not any(f.on(day) for f in such):
             return False
         before = any(f.start < day and f.last >= day - (GAP + 1) * DAY for f in such)
-    raised = 10 * tenths_on(opioids, day) > 11 * tenths_on(opioids, in_hand(opioids, day - DAY))
-    return day == since or not before or raised
+    return day == since or not before or 10 * who.tenths[day] > 11 * before_in_hand
 
 
-def on_since(fills: list[Fill], today: date) -> date | None:
+def on_since(covered: set[date], today: date) -> date | None:
     """The first day of the run of days with something in hand that reaches today. Between two fills lie a
     week without at the most; until today as many, for it may be filled today."""
-    covered = {f.start + n * DAY for f in fills for n in range(f.days)}
     since = next((today - n * DAY for n in range(GAP + 2) if today - n * DAY in covered), None)
     while since is not None:
         earlier = next((since - n * DAY for n in range(1, GAP + 2) if since - n * DAY in covered), None)
@@ -202,27 +231,21 @@ def on_since(fills: list[Fill], today: date) -> date | None:
     return None
 
 
-def in_hand(opioids: list[Fill], day: date) -> date:
-    """The day, or the last one before it on which something was taken."""
-    return max((min(f.last, day) for f in opioids if f.start <= day), default=day)
-
-
-def tenths_on(opioids: list[Fill], day: date) -> int:
-    return sum(f.per_day * TENTHS[f.drug] for f in opioids if f.on(day))
-
-
 class Working:
     """Days on which the clinic works: not at weekends, not on the holidays of its state."""
 
     def __init__(self, country: str, region: str) -> None:
         self.closed = holidays.country_holidays(country, subdiv=region)
+        self.known: dict[tuple[date, date], date] = {}
 
     def works(self, day: date) -> bool:
         return day.weekday() < 5 and day not in self.closed
 
     def due(self, exact: date, since: date) -> date:
         """The last working day up to that one and after the day that it counts from; else the next."""
-        length = (exact - since).days
-        before = [exact - n * DAY for n in range(length) if self.works(exact - n * DAY)]
-        after = (exact + n * DAY for n in range(1, 32) if self.works(exact + n * DAY))
-        return before[0] if before else next(after)
+        if (exact, since) not in self.known:
+            length = (exact - since).days
+            before = [exact - n * DAY for n in range(length) if self.works(exact - n * DAY)]
+            after = (exact + n * DAY for n in range(1, 32) if self.works(exact + n * DAY))
+            self.known[exact, since] = before[0] if before else next(after)
+        return self.known[exact, since]
