@@ -15,10 +15,13 @@ from stewardship.web import (
     assets,
     charting,
     decided,
+    exceptions,
     explaining,
     flagged,
     front,
     function,
+    matches,
+    messages,
     orders,
     pages,
     patients,
@@ -53,6 +56,9 @@ ROOMS = (
     explaining,
     queue,
     flagged,
+    exceptions,
+    messages,
+    matches,
 )
 
 
