@@ -17,6 +17,7 @@ from stewardship.declarations.function_flags import read_function_terms
 from stewardship.declarations.goals import read_goal_terms
 from stewardship.declarations.identity import read_identity_terms
 from stewardship.declarations.instruments import read_instruments
+from stewardship.declarations.measures import read_measures
 from stewardship.declarations.pain import read_phase_bounds, read_snooze_days, read_tolerances
 from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.plans import read_boards, read_plan_terms
@@ -36,6 +37,7 @@ from stewardship.domain.flags.function import FunctionTerms
 from stewardship.domain.goals import GoalTerms
 from stewardship.domain.identity import IdentityTerms
 from stewardship.domain.instruments import Instrument
+from stewardship.domain.measures import Measure
 from stewardship.domain.mme import FactorSet
 from stewardship.domain.orders import PhaseBounds
 from stewardship.domain.pain_plan import PlanTerms
@@ -95,6 +97,8 @@ class Library:
     #: What decisions mean, in words for patients.
     explanations: Explanations
     suggestions: tuple[Offer, ...] = ()
+    #: Quality measures, all versions.
+    measures: tuple[Measure, ...] = ()
 
     _versions: Mapping[tuple[str, int], Policy] = field(init=False, repr=False, compare=False)
     _days: dict[date, tuple[Policy, ...]] = field(init=False, repr=False, compare=False)
@@ -143,9 +147,10 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
     )
     catalogue = read_catalogue(reference)
     alternatives = read_alternatives(reference, catalogue.tables.ingredients)
+    code_sets = read_code_sets(reference)
     return Library(
         catalogue=catalogue,
-        code_sets=read_code_sets(reference),
+        code_sets=code_sets,
         units=read_units(reference),
         factor_sets=factor_sets,
         exemptions=exemptions,
@@ -167,5 +172,6 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         flags=read_flags(reference, factor_sets),
         calendar=read_calendar(reference),
         identity=read_identity_terms(reference),
+        measures=read_measures(reference, factor_sets, code_sets),
         fewest_shown=read_fewest_shown(reference),
     )
