@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import select
 
-from stewardship.db import transaction
+from stewardship.db import tables, transaction
 from stewardship.domain.chart import Patient
 from stewardship.domain.errors import Conflict, InvalidInput, NotFound
 from stewardship.domain.reviews import State
@@ -169,3 +171,43 @@ def test_another_organisation_sees_nothing(start, clinic, library):
     with pytest.raises(NotFound):
         elsewhere.cancel(review)
     assert elsewhere.later(14).open_due() == 0
+
+
+def test_two_schedulers_at_once_open_each_review_once(clinic, library):
+    acting = Acting(clinic, library)
+    names = [f"p-{n}" for n in range(12)]
+    for name in names:
+        acting.takes(name, acting.oxycodone(30))
+        acting.reconsider(name)
+    then = acting.later(13)
+
+    def run(_):
+        moved = 0
+        while found := then.open_due(limit=2):
+            moved += found
+        return moved
+
+    with ThreadPoolExecutor(3) as pool:
+        moved = list(pool.map(run, range(3)))
+    assert sum(moved) == len(names)
+    with transaction(clinic, write=False) as session:
+        opened = select(tables.AuditEvent.subject).where(tables.AuditEvent.action == "review.due")
+        subjects = list(session.execute(opened).scalars())
+    assert len(subjects) == len(set(subjects)) == len(names)
+
+
+def test_asked_by_two_at_once_a_patient_still_has_one_review(clinic, library):
+    acting = Acting(clinic, library)
+    acting.takes("p-1", acting.oxycodone(30))
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: acting.reconsider("p-1"), range(6)))
+    assert sum(bool(changes) for changes in found) == 1
+    assert len(acting.reviews("p-1")) == 1
+
+
+def test_a_clock_that_jumps_back_opens_nothing_twice(start):
+    due_on = start.open_review("p-1").review.due_on
+    ahead = start.later((due_on - start.today).days + 365)
+    assert ahead.open_due() == 1
+    assert start.open_due() == 0
+    assert start.open_review("p-1").review.state is State.MISSED
