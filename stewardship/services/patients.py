@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import charts, documents, import_tables, sparse, tables
 from stewardship.db.engine import begin_writing
-from stewardship.domain.chart import Chart
+from stewardship.domain.chart import Chart, Gap
 from stewardship.domain.dispensings import Identity
 from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.matching import fold
 from stewardship.domain.orders import Order
 from stewardship.domain.people import Principal
-from stewardship.domain.policy import Disposition
+from stewardship.domain.policy import Decision, Disposition, Policy
+from stewardship.domain.signing import judge
 from stewardship.services import audit
 from stewardship.services.matching import UNNAMED
 
@@ -34,6 +35,14 @@ _patients: Any = tables.Patient.__table__
 _decisions: Any = tables.Decision.__table__
 _identities: Any = import_tables.Identity.__table__
 _numbers: Any = import_tables.IdentityNumber.__table__
+
+
+class Policies(Protocol):
+    """The part of the library that knows what is in force."""
+
+    def in_force(self, on: date, /) -> tuple[Policy, ...]:
+        """The policies in force on a day."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,17 @@ def open_chart(
     )
     note_read(session, patient_id, what=what, by=by, now=now)
     return Opened(who, known_as, chart)
+
+
+def visit(library: Policies, opened: Opened) -> Decision:
+    """What the policies that look at a chart say of an opened one; nothing is asked of the database again.
+
+    A page brings no history: where no pharmacy reports either, what is absent is not known to be.
+    """
+    brought = Chart(opened.chart.patient, opened.chart.as_of, gaps=(Gap(charts.HISTORY_MISSING, "history"),))
+    chart = charts.join(opened.chart, brought)
+    (judged,) = judge(library.in_force(chart.today), (), chart)
+    return judged.decision
 
 
 def note_read(session: Session, patient_id: str, *, what: str, by: Principal, now: datetime) -> None:

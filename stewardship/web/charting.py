@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as WSGIResponse
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
 from stewardship.declarations import Library
-from stewardship.domain.chart import Chart, Gap
+from stewardship.domain.chart import Chart
 from stewardship.domain.directions import directions
 from stewardship.domain.reviews import OPEN
 from stewardship.domain.taking import taking
@@ -25,7 +25,6 @@ from stewardship.services import (
     flags,
     goals,
     measurements,
-    orders,
     patients,
     plans,
     reassessments,
@@ -148,9 +147,6 @@ def _beside(session: Session, library: Library, opened: Opened) -> Beside:
     by, now = principal(), runtime().clock()
     who = opened.known_as
     trends = measurements.trend(session, library, who, by=by, now=now)
-    # A page brings no history: where no pharmacy reports either, what is absent here is not known to be.
-    brought = Chart(opened.chart.patient, now, gaps=(Gap("history-missing", "history"),))
-    (checked,) = orders.screen(session, library, [], brought, by=by, now=now)
     return Beside(
         calendars.today(session, library, by.organisation_id, now=now),
         drawing.measures(opened.chart, trends, library.instruments.values()),
@@ -160,7 +156,7 @@ def _beside(session: Session, library: Library, opened: Opened) -> Beside:
         plans.of_patient(session, library, who, by=by, now=now) if may(Permission.READ_PLANS) else (),
         _flags(session, library, opened.who.id) if may(Permission.READ_FLAGS) else (),
         _messages(session, library, opened.who.id) if may(Permission.READ_MESSAGES) else (),
-        decision_json(checked.decision, library, patient_id=who),
+        decision_json(patients.visit(library, opened), library, patient_id=who),
     )
 
 

@@ -94,5 +94,15 @@ def import_files(database: str | None, postgres: bool, rows: int, seconds: float
             imports.benchmark(started, Path(folder), rows=rows, seconds=seconds, say=click.echo)
 
 
+@main.command(name="pages")
+@click.option("--rounds", default=30, show_default=True, type=click.IntRange(3, 1_000))
+def patient_pages(rounds: int) -> None:
+    """The pages of a patient with 500 supplies, rendered on the server."""
+    from tests.benchmarks import pages
+
+    with tempfile.TemporaryDirectory(prefix="benchmark") as folder:
+        pages.benchmark(Path(folder), rounds=rounds, say=click.echo)
+
+
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ import pytest
 
 from stewardship.declarations import load
 from stewardship.domain.policy import decide
-from tests.benchmarks import deciding, orders
+from tests.benchmarks import deciding, orders, pages
 from tests.benchmarks.requests import chart_of_thirty, order_sign
 from tests.benchmarks.service import serving
 
@@ -36,3 +36,11 @@ def test_the_served_targets_answer_rightly_and_the_orders_are_on_record(tmp_path
         orders.check_stored(service, before, answered)
         with pytest.raises(SystemExit, match="more was answered than stored"):
             orders.check_stored(service, before, dict.fromkeys(orders.TARGETS, 2))
+
+
+def test_the_pages_are_those_of_a_long_history(tmp_path: Path):
+    client, patient, who = pages.opened(tmp_path)
+    for path, words in pages.pages(patient).values():
+        pages.checked(client, path, who, words)
+    with pytest.raises(SystemExit, match="without the words"):
+        pages.checked(client, patient, who, "words that are not there")
