@@ -20,6 +20,7 @@ from stewardship.web import (
     flagged,
     front,
     function,
+    in_force,
     matches,
     messages,
     orders,
@@ -59,6 +60,7 @@ ROOMS = (
     exceptions,
     messages,
     matches,
+    in_force,
 )
 
 
