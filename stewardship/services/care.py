@@ -283,11 +283,6 @@ def _declined(library: Library, wishes: Iterable[Preference]) -> Iterator[Tried]
             yield Tried(treatment.id, Response.DECLINED, word.said_on, word.note)
 
 
-def offers(session: Session, patient: str, *, by: Principal) -> list[Offer]:
-    """What was put to a patient (our own id), each with the reply."""
-    return _offered(session, patient, by.organisation_id)
-
-
 # --- from what is on record to one story ---------------------------------------------------------------
 
 
