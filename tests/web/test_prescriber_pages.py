@@ -17,7 +17,7 @@ from stewardship.domain.chart import Condition, Patient
 from stewardship.domain.codes import ICD10CM, RXNORM, Coding
 from stewardship.domain.drugs import Medication
 from stewardship.domain.people import Principal, Role
-from stewardship.services import history
+from stewardship.services import history, patients, reassessments
 from tests.api.conftest import ELSEWHERE
 from tests.builders import NOW, TODAY, a_chart, a_supply
 from tests.web.conftest import HERE, form_token, running_of, signed_in
@@ -431,6 +431,54 @@ def test_a_goal_names_an_activity_and_can_be_reached(app: Flask, prescriber: Fla
     assert send(prescriber, f"{where[1]}/reached", {"version": "0"}).status_code == 409
     assert send(prescriber, f"{where[1]}/reached", {"version": "1"}).status_code == 303
     assert "Walk to the shop" not in prescriber.get(patient).text
+
+
+def a_review(app: Flask, patient: str) -> str:
+    """The path of the review that the clock plans for a patient."""
+    running = running_of(app)
+    by = Principal("clock", HERE, Role.PRESCRIBER)
+    with transaction(running.sessions) as session:
+        _, known_as = patients.known(session, id_in(patient), by=by)
+        changed = reassessments.reconsider(session, running.library, known_as, by=by, now=NOW)
+    (review,) = changed.planned
+    return f"{patient}/reviews/{review}"
+
+
+def on_therapy() -> list[Any]:
+    """Oxycodone month after month for half a year."""
+    medication = Medication((Coding(RXNORM, OXYCODONE, "oxycodone 5 MG"),), "oxycodone 5 MG")
+    return [
+        a_supply(start=TODAY - timedelta(days=n), days=30, quantity=90, medication=medication, drug=None)
+        for n in (180, 150, 120, 90, 60, 30, 0)
+    ]
+
+
+def test_a_review_rests_on_a_measurement_of_function(app: Flask, prescriber: FlaskClient) -> None:
+    patient = a_patient(app, *on_therapy())
+    review = a_review(app, patient)
+    assert "Nothing was measured" in prescriber.get(review).text
+    refused = send(prescriber, review, {"do": "complete", "on": TODAY.isoformat(), "note": "Went well"})
+    assert refused.status_code == 422
+    assert "Went well" in refused.text
+
+    send(prescriber, f"{patient}/measurements/peg", {"pain": "6", "enjoyment": "5", "activity": "4"})
+    page = prescriber.get(review).text
+    measured = re.search(r'name="measurement" id="m-[0-9a-f]+" value="([0-9a-f]+)" checked', page)
+    assert measured is not None
+    done = {"do": "complete", "on": TODAY.isoformat(), "note": "Went well", "measurement": measured[1]}
+    assert send(prescriber, review, done).status_code == 303
+    assert "The review is done" in prescriber.get(patient).text
+
+
+def test_a_review_is_cancelled_with_a_reason(app: Flask, prescriber: FlaskClient) -> None:
+    patient = a_patient(app, *on_therapy())
+    review = a_review(app, patient)
+    assert "Say why" in send(prescriber, review, {"do": "cancel", "reason": ""}).text
+    assert send(prescriber, review, {"do": "cancel", "reason": "Moved away"}).status_code == 303
+    # Another patient's page does not close it either.
+    other = f"{a_patient(app)}/reviews/{id_in(review)}"
+    assert prescriber.get(other).status_code == 404
+    assert send(prescriber, other, {"do": "cancel", "reason": "x"}).status_code == 404
 
 
 def test_an_option_put_to_the_patient_is_kept(app: Flask, prescriber: FlaskClient) -> None:
