@@ -177,8 +177,9 @@ def multiple_providers(rule: MultipleProviders, part: Slice) -> Labelled:
     often &= _changes(pharmacy, edges) >= rule.pharmacies - 1
     chosen = often[part.patient[rows]]
     rows = rows[chosen]
-    enough = _distinct(part, rows, prescriber[chosen], rule.window_days) >= rule.prescribers
-    enough &= _distinct(part, rows, pharmacy[chosen], rule.window_days) >= rule.pharmacies
+    patient, day = part.patient[rows], part.day[rows]
+    enough = distinct_within(patient, day, prescriber[chosen], rule.window_days) >= rule.prescribers
+    enough &= distinct_within(patient, day, pharmacy[chosen], rule.window_days) >= rule.pharmacies
     return first_of_runs(part, rows[enough], rule.same_problem_days)
 
 
@@ -190,20 +191,20 @@ def _changes(who: Numbers, edges: Array) -> Array:
     return sums(changed, edges)
 
 
-def _distinct(part: Slice, rows: Array, who: Numbers, window: int) -> Array:
-    """How many different ones each row's patient had in the window that ends on its day.
+def distinct_within(patient: Array, day: Array, who: Numbers, window: int) -> Array:
+    """How many different ones each row's patient had in the window that ends on its day, of rows in order of
+    patient and day.
 
     Each is there from a row of its own until the window has passed without another: two events.
     """
     named = np.flatnonzero(who != NONE)
-    names = who[named].astype(np.int64)
-    order = named[order_by(part.patient[rows[named]], names)]
-    patient, day, name = part.patient[rows[order]], part.day[rows[order]], who[order]
+    order = named[order_by(patient[named], who[named].astype(np.int64))]
+    owner, on, name = patient[order], day[order], who[order]
     again = np.zeros(len(order) + 1, np.bool_)  # whether a row is there within the window of the one before
-    again[1:-1] = (patient[1:] == patient[:-1]) & (name[1:] == name[:-1]) & (day[1:] - day[:-1] < window)
-    comes = np.sort(key(patient, day)[~again[:-1]])
-    goes = np.sort(key(patient, day + window)[~again[1:]])
-    keys = part.key[rows]
+    again[1:-1] = (owner[1:] == owner[:-1]) & (name[1:] == name[:-1]) & (on[1:] - on[:-1] < window)
+    comes = np.sort(key(owner, on)[~again[:-1]])
+    goes = np.sort(key(owner, on + window)[~again[1:]])
+    keys = key(patient, day)
     found: Array = np.searchsorted(comes, keys, "right") - np.searchsorted(goes, keys, "right")
     return found
 
