@@ -68,6 +68,7 @@ class Permission(StrEnum):
     ISSUE_LINKS = "questionnaire-links:issue"
     READ_JOBS = "jobs:read"
     READ_REPORTS = "reports:read"
+    READ_AUDIT = "audit:read"
     READ_INSTRUMENTS = "instruments:read"
     READ_FUNCTION = "function:read"
     RECORD_FUNCTION = "function:record"
@@ -152,6 +153,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.READ_MATCHES,
             Permission.READ_JOBS,
             Permission.READ_REPORTS,
+            Permission.READ_AUDIT,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,

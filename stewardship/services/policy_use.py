@@ -1,4 +1,4 @@
-"""What policies did month by month: how often each spoke up, could not tell, and was overridden or excepted."""
+"""What policies did month by month: how often each objected, could not tell, was overridden or excepted."""
 
 from __future__ import annotations
 

@@ -29,8 +29,11 @@ from stewardship.web import (
     provider_sign_in,
     questionnaire,
     queue,
+    reporting,
     sign_in,
     sign_in_steps,
+    trail,
+    why,
     worklist,
 )
 from stewardship.web.errors import error_page
@@ -61,6 +64,9 @@ ROOMS = (
     messages,
     matches,
     in_force,
+    trail,
+    why,
+    reporting,
 )
 
 

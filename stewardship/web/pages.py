@@ -40,8 +40,8 @@ PLACES = (
     Place("Messages", "/messages", Permission.READ_MESSAGES),
     Place("Exceptions", "/exceptions", Permission.COUNTERSIGN_EXCEPTIONS),
     Place("Policies", "/policies", Permission.READ_POLICIES),
-    Place("Reports", "/reports", Permission.READ_SNOOZES),
-    Place("Audit", "/audit", Permission.READ_SNOOZES),
+    Place("Reports", "/reports", Permission.READ_REPORTS),
+    Place("Audit", "/audit", Permission.READ_AUDIT),
 )
 
 

@@ -1,0 +1,138 @@
+"""The audit trail on pages: looked through, verified, given out; and decisions explained and made again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import text
+
+from stewardship.db import transaction
+from stewardship.domain.people import Role
+from stewardship.services import audit
+from tests.api.conftest import a_case, caller, json
+from tests.web.conftest import running_of, signed_in
+from tests.web.test_queue import send
+
+__all__ = ["caller"]
+
+
+@pytest.fixture
+def decided(caller):
+    """A decision with a stop that was overridden."""
+    prescriber = caller(Role.PRESCRIBER)
+    made = json(prescriber.post("/api/v1/orders", a_case(days=30, refills=2, quantity=120)))
+    (late,) = [f for f in made["findings"] if f["policy"] == "pdmp-check"]
+    where = f"/api/v1/decisions/{made['id']}/findings/pdmp-check/override"
+    prescriber.post(where, {"reason": late["override_reasons"][0]["code"], "comment": "the registry is down"})
+    return made["id"]
+
+
+def test_entries_are_found_by_subject_and_action(client, decided):
+    signed_in(client, Role.COMPLIANCE)
+    page = client.get(f"/audit?subject={decided}").text
+    assert "order.submitted" in page
+    assert "finding.overridden" in page
+    narrowed = client.get(f"/audit?subject={decided}&action=finding").text
+    assert "order.submitted" not in narrowed
+    assert "finding.overridden" in narrowed
+    assert "No entry is like this." in client.get(f"/audit?subject={decided}&until=2026-11-20").text
+    assert "finding.overridden" in client.get(f"/audit?subject={decided}&since=2026-11-21").text
+
+
+def test_a_day_that_is_none_is_said_beside_the_field(client):
+    signed_in(client, Role.COMPLIANCE)
+    refused = client.get("/audit?since=soon")
+    assert refused.status_code == 422
+    assert 'value="soon"' in refused.text
+    assert "Give a day, such as" in refused.text
+
+
+def test_older_entries_are_a_page_away(client, app):
+    who = signed_in(client, Role.COMPLIANCE)
+    with transaction(running_of(app).sessions) as session:
+        for number in range(101):
+            audit.record(session, "test.noted", subject=f"n-{number}", by=who, now=running_of(app).clock())
+    page = client.get(f"/audit?user={who.user_id}&action=test").text
+    assert "n-100<" in page
+    assert "n-0<" not in page
+    older = re.search(r'href="(/audit\?[^"]*before=\d+)"', page)
+    assert older is not None
+    assert "n-0<" in client.get(older[1].replace("&amp;", "&")).text
+
+
+def test_a_whole_trail_is_said_to_be_whole(client, decided):
+    signed_in(client, Role.COMPLIANCE)
+    page = send(client, "/audit/verify").text
+    assert ">Whole</h2>" in page
+    assert "a tail that was cut off whole would not show" in page
+
+
+def test_an_altered_entry_is_named(client, app, decided):
+    who = signed_in(client, Role.COMPLIANCE)
+    mine = {"o": who.organisation_id, "s": decided}
+    with transaction(running_of(app).sessions) as session:
+        names = session.execute(
+            text("SELECT name FROM sqlite_master WHERE type='trigger' AND tbl_name='audit_events'")
+        )
+        kept = []
+        for (name,) in names.all():
+            kept.append(
+                session.execute(text("SELECT sql FROM sqlite_master WHERE name=:n"), {"n": name}).scalar_one()
+            )
+            session.execute(text(f"DROP TRIGGER {name}"))
+        changed = "UPDATE audit_events SET by_user = :u WHERE organisation_id = :o AND subject = :s"
+        was = session.execute(
+            text("SELECT DISTINCT by_user FROM audit_events WHERE organisation_id=:o AND subject=:s"), mine
+        ).scalar_one()
+        session.execute(text(changed), mine | {"u": "somebody-else"})
+    page = send(client, "/audit/verify").text
+    with transaction(running_of(app).sessions) as session:
+        session.execute(text(changed), mine | {"u": was})
+        for sql in kept:
+            session.execute(text(sql))
+    assert ">Altered</h2>" in page
+    assert "is not what was written: its MAC does not fit" in page
+
+
+def test_giving_the_trail_out_is_an_entry_with_its_rows(client, decided):
+    signed_in(client, Role.COMPLIANCE)
+    given = send(client, "/audit/export", subject=decided)
+    assert given.content_type.startswith("text/csv")
+    assert len(given.text.splitlines()) == 1 + given.text.count(f'"{decided}"')
+    page = client.get("/audit?action=export.made&subject=audit-trail").text
+    assert "rows: <code>2</code>" in page
+
+
+def test_a_decision_made_again_is_the_same(client, decided):
+    signed_in(client, Role.COMPLIANCE)
+    page = client.get(f"/decisions/{decided}/replay").text
+    assert ">The same</h2>" in page
+
+
+def test_a_decision_whose_text_is_gone_is_not_the_same(client, app, decided, monkeypatch):
+    signed_in(client, Role.COMPLIANCE)
+    library = type(running_of(app).library)
+    found = library.policy
+    monkeypatch.setattr(
+        library, "policy", lambda self, i, v: None if i == "short-course" else found(self, i, v)
+    )
+    page = client.get(f"/decisions/{decided}/replay").text
+    assert ">Not the same</h2>" in page
+    assert "No file here holds <code>short-course</code> version 1" in page
+
+
+def test_why_names_who_lifted_what_and_what_still_stands(client, decided):
+    signed_in(client, Role.COMPLIANCE)
+    page = client.get(f"/decisions/{decided}/why").text
+    assert "the registry is down" in page
+    assert "<strong>Lifted.</strong>" in page
+    assert "<strong>Stands.</strong>" in page
+    assert "It is still stopped" in page or "It was stopped" in page
+    assert "finding.overridden" in page
+
+
+def test_a_pharmacist_reads_why_and_not_the_trail(client, decided):
+    signed_in(client, Role.PHARMACIST)
+    assert "On the audit trail" not in client.get(f"/decisions/{decided}/why").text
+    assert client.get("/audit").status_code == 403
