@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 from stewardship.db import Sessions
 from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.people import Principal
+from stewardship.reports import why as evidence
 from stewardship.reports.listed import REPORTS
 from stewardship.reports.rendering import pdf, spreadsheet, terminal, text
 from stewardship.reports.reporting import Asked, Listed, Made, Stamp, Value
 from stewardship.reports.suppression import without_small_numbers
-from stewardship.services import audit, pharmacies
+from stewardship.services import audit, pharmacies, replay
 from stewardship.witness import Witness
 
 #: A period that nobody named: so many days, to the end of today.
@@ -103,6 +104,27 @@ def _refuse(report: Listed, asked: Asked) -> None:
             faults.append(Fault(f"/{name}", "filter", f"this report can be narrowed to: {can}"))
     if faults:
         raise InvalidInput("the report cannot be made as it was asked for", faults=tuple(faults))
+
+
+def why(
+    session: Session,
+    library: Any,
+    decision_id: str,
+    *,
+    by: Principal,
+    now: datetime,
+    checkpoint: str = "",
+) -> Made:
+    """Why a decision was made as it was, on a page: decided again, with everything on record about it.
+    ``NotFound`` for another organisation's."""
+    found = replay.replay(session, library, decision_id, by=by)
+    otherwise = (
+        *(f"{policy} version {version}: no file here holds it" for policy, version in found.missing),
+        *(f"{policy} version {version}: its file is not what it was" for policy, version in found.changed),
+        *(f"{one.policy}: {one.field} was {one.then!r}, is {one.now!r}" for one in found.differences),
+    )
+    told = evidence.why(session, by.organisation_id, decision_id, evidence.Again(found.compared, otherwise))
+    return Made(told, Stamp(by.user_id, now, currency_of(session, by=by, now=now), checkpoint))
 
 
 def checkpoint_note(sessions: Sessions, organisation_id: str) -> str:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import IO, Any
 
 from flask import Response
 from marshmallow import fields, validate
+from sqlalchemy.orm import Session
 
 from stewardship import exporting
 from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.auth import Permission, principal, requires
+from stewardship.declarations import Library
+from stewardship.domain.people import Principal
 from stewardship.exporting import MEDIA_TYPES, Format
 from stewardship.intake.fields import Day, StrictSchema, Token
 from stewardship.reports.listed import REPORTS
-from stewardship.reports.reporting import Asked
+from stewardship.reports.reporting import Asked, Made
 from stewardship.runtime import runtime
 
 room = Room("reports", __name__, description="Reports drawn from the record.")
@@ -27,7 +31,13 @@ _BLOCK = 1 << 18
 _IN_MEMORY = 4 << 20
 
 
-class ReportQuery(StrictSchema):
+class FormatQuery(StrictSchema):
+    """In which form."""
+
+    format = fields.String(load_default=Format.JSON.value, validate=validate.OneOf([f.value for f in Format]))
+
+
+class ReportQuery(FormatQuery):
     """Of which period, narrowed to what, in which form."""
 
     since = Day(load_default=None, allow_none=True, metadata={"description": "From this day on (UTC)."})
@@ -35,7 +45,6 @@ class ReportQuery(StrictSchema):
     unit = Token(load_default="", metadata={"description": "A setting of orders."})
     prescriber = Token(longest=200, load_default="", metadata={"description": "As orders name one."})
     policy = Token(load_default="", metadata={"description": "The id of a policy."})
-    format = fields.String(load_default=Format.JSON.value, validate=validate.OneOf([f.value for f in Format]))
 
 
 class ListedAnswer(StrictSchema):
@@ -117,17 +126,45 @@ def read_report(query: Mapping[str, Any], report_id: str) -> Response:
     Without a period: the last 92 days. Each report that is given out is an event of the audit trail. Forms
     other than `json` come as files: `csv`, `xlsx`, `pdf`, `text`.
     """
-    running, by, now = runtime(), principal(), runtime().clock()
-    form = Format(query["format"])
+    by, now = principal(), runtime().clock()
     exporting.listed(report_id)
     since, until = exporting.period(query["since"], query["until"], now=now)
     asked = Asked(by.organisation_id, since, until, query["unit"], query["prescriber"], query["policy"])
+
+    def make(session: Session, library: Library, note: str) -> Made:
+        return exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)
+
+    return _given_out(make, Format(query["format"]), by=by, now=now)
+
+
+@room.route("/decisions/<decision_id>/report")
+@requires(Permission.READ_REPORTS)
+@room.arguments(FormatQuery, location="query")
+@room.response(HTTPStatus.OK, ReportAnswer)
+def explain_decision(query: Mapping[str, Any], decision_id: str) -> Response:
+    """Make the report of one decision.
+
+    The order, the facts then known, the policy versions of that day and what each found, what people did
+    about it, and whether deciding it again gives the same.
+    """
+    by, now = principal(), runtime().clock()
+
+    def make(session: Session, library: Library, note: str) -> Made:
+        return exporting.why(session, library, decision_id, by=by, now=now, checkpoint=note)
+
+    return _given_out(make, Format(query["format"]), by=by, now=now)
+
+
+def _given_out(
+    make: Callable[[Session, Library, str], Made], form: Format, *, by: Principal, now: datetime
+) -> Response:
+    """Make a report, write it, write down that it is given out, and only then let anything of it leave."""
+    running = runtime()
     note = exporting.checkpoint_note(running.sessions, by.organisation_id)
     spooled = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it has been sent
     try:
         with reading() as session:
-            library = running.library_of(by.organisation_id)
-            made = exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)
+            made = make(session, running.library_of(by.organisation_id), note)
             written = exporting.write(made, form, spooled)
         with writing() as session:
             exporting.record_export(session, made, form, written, by=by, now=now)

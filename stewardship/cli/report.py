@@ -13,10 +13,13 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sqlalchemy.orm import Session
+
     from stewardship.declarations import Library
     from stewardship.demo import stream
+    from stewardship.domain.people import Principal
     from stewardship.reports.alert_burden import Burden, Told
-    from stewardship.reports.reporting import Listed
+    from stewardship.reports.reporting import Listed, Made
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 #: A report up to this size is not written to a file before it is given out.
@@ -84,6 +87,27 @@ def _make(
     **narrowed: Any,
 ) -> None:
     """Make a report and give it out, as the API does; an event of the audit trail."""
+    from stewardship import exporting
+    from stewardship.reports.reporting import Asked
+
+    now = datetime.now(UTC)
+    first, last = exporting.period(since and since.date(), until and until.date(), now=now)
+    asked = Asked(organisation, first, last, **narrowed)
+
+    def make(session: Session, library: Library, by: Principal, note: str) -> Made:
+        return exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)
+
+    _give_out(make, organisation, form, out, now=now)
+
+
+def _give_out(
+    make: Callable[[Session, Library, Principal, str], Made],
+    organisation: str,
+    form: str,
+    out: Path | None,
+    *,
+    now: datetime,
+) -> None:
     import os
     import tempfile
 
@@ -92,22 +116,19 @@ def _make(
     from stewardship.db import migrate, transaction
     from stewardship.declarations import load
     from stewardship.domain.people import Principal, Role
-    from stewardship.reports.reporting import Asked
     from stewardship.witness import open_database
 
     if out is None and form in {"xlsx", "pdf"} and sys.stdout.isatty():
         raise click.UsageError(f"{form} is not for a terminal: name a file with --out")
-    settings, now = Settings.from_env(os.environ), datetime.now(UTC)
+    settings = Settings.from_env(os.environ)
     library = load(policies_dir=settings.policies_dir)
     sessions = open_database(settings)
     migrate.require_current(sessions.kw["bind"])
     by = Principal("operator", organisation, Role.COMPLIANCE)
-    first, last = exporting.period(since and since.date(), until and until.date(), now=now)
     note = exporting.checkpoint_note(sessions, organisation)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spooled:
         with transaction(sessions, write=False) as session:
-            asked = Asked(organisation, first, last, **narrowed)
-            made = exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)
+            made = make(session, library, by, note)
             written = exporting.write(made, exporting.Format(form), spooled, progress=_progress())
         with transaction(sessions) as session:
             exporting.record_export(session, made, exporting.Format(form), written, by=by, now=now)
@@ -118,6 +139,23 @@ def _make(
             with out.open("wb") as file:
                 shutil.copyfileobj(spooled, file)
             click.echo(f"{made.report.title}: {written.rows:,} rows, {out}", err=True)
+
+
+@report.command("why")
+@click.argument("decision")
+@click.option("--organisation", metavar="ID", required=True, help="Whose decision.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+def why(*, decision: str, organisation: str, form: str, out: Path | None) -> None:
+    """Why DECISION was made as it was: order, facts, policies of the day, findings, people, proof."""
+    from stewardship import exporting
+
+    now = datetime.now(UTC)
+
+    def make(session: Session, library: Library, by: Principal, note: str) -> Made:
+        return exporting.why(session, library, decision, by=by, now=now, checkpoint=note)
+
+    _give_out(make, organisation, form, out, now=now)
 
 
 def _progress() -> Callable[[int], None] | None:

@@ -109,7 +109,13 @@ class _Past:
         chart = replace(signed.chart, as_of=then)
         ehr = Principal("demo-ehr", self.organisation, Role.EHR)
         checked = orders.check(
-            self.session, self.library, [order, *beside], chart, channel="order-sign", by=ehr, now=then
+            self.session,
+            self.library,
+            [order, *beside],
+            chart,
+            channel="cds-hooks/order-sign",
+            by=ehr,
+            now=then,
         )
         for one in checked:
             self.tell(one, ehr, then)

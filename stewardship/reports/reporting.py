@@ -91,6 +91,7 @@ class Asked:
     prescriber: str = ""
     policy: str = ""
     now: datetime | None = None
+    decision: str = ""
 
     @property
     def as_of(self) -> datetime:
@@ -101,7 +102,12 @@ class Asked:
     @property
     def filters(self) -> dict[str, str]:
         """What it is narrowed to, for the record and the head of the report."""
-        named = {"unit": self.unit, "prescriber": self.prescriber, "policy": self.policy}
+        named = {
+            "unit": self.unit,
+            "prescriber": self.prescriber,
+            "policy": self.policy,
+            "decision": self.decision,
+        }
         return {name: value for name, value in named.items() if value}
 
 
