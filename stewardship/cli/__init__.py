@@ -36,6 +36,7 @@ COMMANDS = {
     "scheduler": "stewardship.cli.scheduler:scheduler",
     "mail": "stewardship.cli.mail:mail",
     "report": "stewardship.cli.report:report",
+    "measures": "stewardship.cli.measures:measures",
     "audit": "stewardship.cli.audit:audit",
     "db": "stewardship.cli.db:db",
     "user": "stewardship.cli.user:user",

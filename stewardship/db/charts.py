@@ -155,7 +155,7 @@ def chart_of(
         if row.kind == _ORDERED_KIND:
             supplies.append(as_supply(documents.decode(row.document, Order), SupplyKind.PRESCRIPTION))
         elif row.kind in FACTS:
-            facts.setdefault(row.kind, []).append(_fact(row, library))
+            facts.setdefault(row.kind, []).append(fact_of(row.kind, row.document, library))
         elif row.kind == _SNOOZE_KIND:
             snoozes.append(_snooze(row))
         elif row.kind in function_facts.KINDS:
@@ -377,8 +377,9 @@ def _snooze(row: Any) -> Snooze:
     return Snooze(row.prescription, row.prescriber, row.ended_on, row.setting, row.status)
 
 
-def _fact(row: Any, library: Meanings) -> Any:
-    fact = documents.decode(row.document, FACTS[row.kind][1])
+def fact_of(kind: str, document: str, library: Meanings) -> Any:
+    """A fact of one of the kinds of ``FACTS``, with the sets that its codes are in."""
+    fact = documents.decode(document, FACTS[kind][1])
     sets = library.code_sets.of_any(fact.codings)
     return replace(fact, sets=sets) if sets else fact
 

@@ -147,14 +147,6 @@ def read_measures(
     return tuple(sorted(made, key=lambda m: (m.id, m.version)))
 
 
-def in_year(measures: tuple[Measure, ...], measure_id: str, year: int) -> Measure | None:
-    """The version of a measure for a measurement year: the last that was in effect by its end. A year before
-    the first version is told by the first, for there is none that is nearer."""
-    versions = [m for m in measures if m.id == measure_id]
-    effective = [m for m in versions if m.effective <= date(year, 12, 31)]
-    return (effective[-1] if effective else versions[0]) if versions else None
-
-
 def _measure(path: Path, factor_sets: Mapping[str, FactorSet], known: frozenset[str]) -> Measure:
     said = checked(path, _File())
     named = _NAME.match(path.name)
