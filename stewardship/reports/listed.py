@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stewardship.reports import adherence, flagged, of_policy, overrides
+from stewardship.reports import (
+    adherence,
+    equity,
+    feeds,
+    flagged,
+    of_policy,
+    overrides,
+    reassessed,
+    unchecked,
+    usefulness,
+)
 from stewardship.reports.reporting import Listed
 
 REPORTS: Mapping[str, Listed] = {
@@ -14,5 +24,10 @@ REPORTS: Mapping[str, Listed] = {
         overrides.LISTED,
         *of_policy.LISTED,
         flagged.LISTED,
+        usefulness.LISTED,
+        unchecked.LISTED,
+        reassessed.LISTED,
+        feeds.LISTED,
+        equity.LISTED,
     )
 }
