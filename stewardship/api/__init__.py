@@ -18,6 +18,7 @@ from stewardship.api import (
     function,
     health,
     imports,
+    measures,
     orders,
     plans,
     policies,
@@ -55,6 +56,7 @@ ROOMS = (
     reviews.room,
     health.room,
     reports.room,
+    measures.room,
     tokens.room,
     who.room,
 )

@@ -401,7 +401,7 @@ def a_session(app: Flask) -> str:
 
 
 #: Ids that belong to nobody: policies and drugs are the same for all.
-SHARED = {"policy_id", "system", "code", "instrument_id", "act", "service_id", "report_id"}
+SHARED = {"policy_id", "system", "code", "instrument_id", "act", "service_id", "report_id", "measure_id"}
 
 
 def test_another_organisations_things_are_like_missing_ones(
