@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tests.benchmarks import deciding, orders, watching
+from tests.benchmarks import deciding, measuring, orders, watching
 from tests.benchmarks.databases import postgresql
 
 
@@ -53,6 +53,14 @@ def order_checks(database: str | None, postgres: bool, rounds: int, seconds: flo
     if postgres:
         with tempfile.TemporaryDirectory(prefix="benchmark") as folder, postgresql() as started:
             orders.benchmark(started, Path(folder), rounds=rounds, seconds=seconds, say=click.echo)
+
+
+@main.command(name="measures")
+@click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(1_000, 20_000_000))
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50))
+def quality_measures(rows: int, rounds: int) -> None:
+    """Quality measures as columns, three of them beside the same written by hand in polars."""
+    measuring.benchmark(rows=rows, rounds=rounds, say=click.echo)
 
 
 @main.command(name="population")
