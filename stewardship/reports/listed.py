@@ -6,12 +6,15 @@ from collections.abc import Mapping
 
 from stewardship.reports import (
     adherence,
+    alternatives,
     equity,
     feeds,
     flagged,
     of_policy,
     overrides,
+    peers,
     reassessed,
+    self_checks,
     unchecked,
     usefulness,
 )
@@ -28,6 +31,9 @@ REPORTS: Mapping[str, Listed] = {
         unchecked.LISTED,
         reassessed.LISTED,
         feeds.LISTED,
+        alternatives.LISTED,
+        self_checks.LISTED,
+        peers.LISTED,
         equity.LISTED,
     )
 }
