@@ -13,7 +13,7 @@ from stewardship.pictures.svg import element, label, text
 
 _WIDTH, _LEFT, _RIGHT = 720, 56, 12
 _TOP, _PLOT, _BELOW, _LEGEND_LINE = 14, 200, 34, 22
-_MOST_LABELS, _LONGEST_LABEL, _STEPS = 12, 14, 4
+_LETTER, _LONGEST_LABEL, _STEPS = 8, 14, 4
 #: So many series can be told apart.
 MOST_SERIES = 4
 
@@ -58,7 +58,8 @@ def _groups(
 ) -> Iterator[str]:
     room = (_WIDTH - _LEFT - _RIGHT) / len(labels)
     width = room * 0.8 / len(series)
-    every = -(-len(labels) // _MOST_LABELS)
+    widest = min(_LONGEST_LABEL, max(map(len, labels))) * _LETTER
+    every = max(1, -(-widest // int(room)))
     for place, name in enumerate(labels):
         left = _LEFT + place * room + room * 0.1
         for number, line in enumerate(series.values()):

@@ -77,7 +77,7 @@ def policy(policy_id: str) -> Response:
         difference=_since(before, chosen) if before else [],
         results=_results(chosen) if text else [],
         parameters=[(f.name, getattr(chosen.rule, f.name)) for f in fields(chosen.rule)],  # type: ignore[arg-type]
-        meaning=" ".join((type(chosen.rule).__doc__ or "").split()),
+        meaning=" ".join((type(chosen.rule).__doc__ or "").replace("``", "").split()),
         months=months,
         picture=_picture(months),
         today=now.date(),
