@@ -49,7 +49,8 @@ def ensure_patient(
 
 
 def hold_patient(session: Session, patient: str, *, organisation_id: str) -> None:
-    """Keep others from holding the patient until this transaction ends. On SQLite a writer is alone."""
+    """Keep others from holding the patient until this transaction ends. What only refers to the patient's row
+    goes on meanwhile. On SQLite a writer is alone."""
     table: Any = tables.Patient.__table__
     mine = (table.c.organisation_id == organisation_id, table.c.id == patient)
-    session.connection().execute(select(table.c.id).where(*mine).with_for_update()).one()
+    session.connection().execute(select(table.c.id).where(*mine).with_for_update(key_share=True)).one()

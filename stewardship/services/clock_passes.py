@@ -18,13 +18,14 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import documents, function_tables, tables
 from stewardship.db.charts import FACTS, KnownPatient
+from stewardship.db.engine import begin_writing
 from stewardship.db.patients import hold_patient, insert_once
 from stewardship.db.prepared import Prepared
-from stewardship.domain.chart import Patient
+from stewardship.domain.chart import Chart, Patient
+from stewardship.domain.flags.function import Function
 from stewardship.domain.people import Principal
-from stewardship.domain.reassessment import ask_again_on
+from stewardship.domain.reassessment import ClockAnswer, ask_again_on
 from stewardship.services import function_flags, reassessments
-from stewardship.services.flag_raising import Looked
 from stewardship.services.function_flags import FlagsOfFunction
 
 _readings: Any = function_tables.ClockReading.__table__
@@ -58,6 +59,17 @@ class _OnRecord:
     newest_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What the clock and the flags say of one patient, on what was on record."""
+
+    row: Row[Any]
+    seen: _OnRecord
+    chart: Chart
+    answer: ClockAnswer
+    function: Function
+
+
 def ask_portion(
     session: Session,
     library: FlagsOfFunction,
@@ -70,46 +82,59 @@ def ask_portion(
     limit: int = 100,
 ) -> Passed:
     """Ask the clock about the patients behind ``after``, up to ``limit`` of them, where it may answer
-    differently than it did. ``today`` is the organisation's day; ``by`` acts for the organisation."""
+    differently than it did. ``today`` is the organisation's day; ``by`` acts for the organisation.
+
+    It looks first and writes then: in a ``late`` transaction others need not wait for the looking."""
     rows = _PORTION.rows(session, {"organisation": organisation_id, "after": after, "most": limit})
     if not rows:
         return Passed(0, 0, 0, None)
     between = {"organisation": organisation_id, "first": rows[0].id, "last": rows[-1].id}
     on_record = _on_record(session, between)
     readings = {row.patient_id: row for row in _READINGS.rows(session, between)}
-    asked = changed = 0
-    looked: dict[str, Looked] = {}
-    for row in rows:
-        seen, reading = _of(row, on_record), readings.get(row.id)
-        if not _may_differ(seen, reading, today):
-            continue
-        hold_patient(session, row.id, organisation_id=organisation_id)
-        known = KnownPatient(
-            row.id, Patient(row.ehr_id, row.birth_date, row.sex, row.deceased), row.data_as_of
-        )
-        chart, answer = reassessments.ask(session, library, known, organisation_id=organisation_id, now=now)
-        changes = reassessments.keep(session, library, row.id, chart, answer, by=by, now=now)
-        looked[row.id], look_on = function_flags.looked_at(session, library, known, chart, by=by)
-        asked += 1
-        changed += bool(changes)
-        _note(
-            session,
-            reading,
-            {
-                "organisation_id": organisation_id,
-                "patient_id": row.id,
-                "asked_at": now,
-                "ask_on": min(
-                    (day for day in (ask_again_on(chart, library.clock), look_on) if day), default=None
-                ),
-                "facts": seen.facts,
-                "newest_at": seen.newest_at,
-                "missing": documents.encode(list(answer.missing)),
-            },
-        )
+    asked = [
+        _ask(session, library, row, seen, by=by, now=now)
+        for row in rows
+        if _may_differ(seen := _of(row, on_record), readings.get(row.id), today)
+    ]
+    if not asked:
+        return Passed(len(rows), 0, 0, rows[-1].id)
+    # What was looked at is written now; whoever has changed something meanwhile is asked about next time.
+    begin_writing(session)
+    for one in asked:
+        hold_patient(session, one.row.id, organisation_id=organisation_id)
+    on_record = _on_record(session, between)
+    asked = [one for one in asked if _of(one.row, on_record) == one.seen]
+    kept = [
+        reassessments.keep(session, library, one.row.id, one.chart, one.answer, by=by, now=now)
+        for one in asked
+    ]
+    for one in asked:
+        _note(session, readings.get(one.row.id), one, library, by=by, now=now)
+    looked = {
+        one.row.id: function_flags.looked_at(session, library, one.row.id, one.function, by=by)
+        for one in asked
+    }
     flagged = function_flags.bring_up(session, library, looked, by=by, now=now)
+    for changes in kept:
+        reassessments.note(session, changes, by=by, now=now)
     flags = len([*flagged.opened, *flagged.updated, *flagged.gone, *flagged.merged])
-    return Passed(len(rows), asked, changed, rows[-1].id, flags)
+    return Passed(len(rows), len(kept), sum(map(bool, kept)), rows[-1].id, flags)
+
+
+def _ask(
+    session: Session,
+    library: FlagsOfFunction,
+    row: Row[Any],
+    seen: _OnRecord,
+    *,
+    by: Principal,
+    now: datetime,
+) -> _Asked:
+    """Look at one patient; nothing is written."""
+    known = KnownPatient(row.id, Patient(row.ehr_id, row.birth_date, row.sex, row.deceased), row.data_as_of)
+    chart, answer = reassessments.ask(session, library, known, organisation_id=by.organisation_id, now=now)
+    function = function_flags.seen_of(session, library, known, chart, by=by)
+    return _Asked(row, seen, chart, answer, function)
 
 
 def untold(session: Session, organisation_id: str) -> dict[str, tuple[str, ...]]:
@@ -214,7 +239,29 @@ def _together(rows: Iterable[Row[Any]]) -> _OnRecord:
     return _OnRecord(sum(row.facts for row in known), newest)
 
 
-def _note(session: Session, reading: Row[Any] | None, row: dict[str, Any]) -> None:
+def _note(
+    session: Session,
+    reading: Row[Any] | None,
+    one: _Asked,
+    library: FlagsOfFunction,
+    *,
+    by: Principal,
+    now: datetime,
+) -> None:
+    """When the patient was asked about, on what, and when that has to be done again."""
+    days = (
+        ask_again_on(one.chart, library.clock),
+        function_flags.look_again_on(library, one.function),
+    )
+    row = {
+        "organisation_id": by.organisation_id,
+        "patient_id": one.row.id,
+        "asked_at": now,
+        "ask_on": min((day for day in days if day is not None), default=None),
+        "facts": one.seen.facts,
+        "newest_at": one.seen.newest_at,
+        "missing": documents.encode(list(one.answer.missing)),
+    }
     if reading is None and insert_once(session, _readings, row):
         return
     changed = (

@@ -7,6 +7,7 @@ planned and what is flagged rest on one chart.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Protocol
 
@@ -51,14 +52,11 @@ class FlagsOfFunction(Clockwork, Protocol):
 def seen_of(
     session: Session, library: FlagsOfFunction, known: KnownPatient, chart: Chart, *, by: Principal
 ) -> Function:
-    """What is on record of a patient's function, beside the supplies of the chart."""
+    """What is on record of a patient's function, beside the supplies of the chart; but for his reviews."""
     common = library.flags.common
-    held = reassessments.open_of(session, known.id or "", by=by)
-    missed = held is not None and held[1].state is State.MISSED
     measured = measurements.of_known(session, library, known, organisation_id=by.organisation_id)
     return Function(
         history=history(chart.supplies, common, as_of=chart.today, areas=library.flags.areas),
-        missed=(MissedReview(held[0], held[1].interval, held[1].due_on),) if held and missed else (),
         trends=trends(library.instruments, (m for m in measured if m.taken_on <= chart.today)),
         measured_on=reviews_on_record(chart, library.clock),
         reached=tuple(
@@ -70,15 +68,21 @@ def seen_of(
 
 
 def looked_at(
-    session: Session, library: FlagsOfFunction, known: KnownPatient, chart: Chart, *, by: Principal
-) -> tuple[Looked, date | None]:
-    """What is to be flagged of a patient, and on which day to look again though nothing new is on record."""
-    seen = seen_of(session, library, known, chart, by=by)
+    session: Session, library: FlagsOfFunction, patient: str, seen: Function, *, by: Principal
+) -> Looked:
+    """What is to be flagged of a patient (our own id), with the review that is open now."""
+    held = reassessments.open_of(session, patient, by=by)
+    if held is not None and held[1].state is State.MISSED:
+        seen = replace(seen, missed=(MissedReview(held[0], held[1].interval, held[1].due_on),))
     found = list(look(seen, library.function_flags))
-    looked = Looked(
+    return Looked(
         [one for one in found if isinstance(one, Flag)], [one for one in found if isinstance(one, Untold)]
     )
-    return looked, next_on(seen, library.function_flags)
+
+
+def look_again_on(library: FlagsOfFunction, seen: Function) -> date | None:
+    """On which day time alone may raise a flag, though nothing new is on record."""
+    return next_on(seen, library.function_flags)
 
 
 def bring_up(

@@ -82,18 +82,46 @@ class ReviewRecord:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What asking the clock about one patient changed: ids of reviews. ``missing`` is what it could not
-    tell."""
+class Act:
+    """What was done to a review by asking the clock, as it goes on record."""
 
-    planned: tuple[str, ...] = ()
-    cancelled: tuple[str, ...] = ()
-    done: tuple[str, ...] = ()
-    moved: tuple[str, ...] = ()
+    action: str
+    review: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What asking the clock about one patient changed. ``missing`` is what it could not tell."""
+
+    acts: tuple[Act, ...] = ()
     missing: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.planned or self.cancelled or self.done or self.moved)
+        return bool(self.acts)
+
+    @property
+    def planned(self) -> tuple[str, ...]:
+        """The ids of the reviews that were planned."""
+        return self._of("planned")
+
+    @property
+    def cancelled(self) -> tuple[str, ...]:
+        """Of those that are asked for no longer."""
+        return self._of("cancelled")
+
+    @property
+    def done(self) -> tuple[str, ...]:
+        """Of those for which a look was on record."""
+        return self._of("done")
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Of those with another day or on another worklist."""
+        return self._of("moved")
+
+    def _of(self, action: str) -> tuple[str, ...]:
+        return tuple(act.review for act in self.acts if act.action == f"review.{action}")
 
 
 @dataclass(frozen=True)
@@ -127,7 +155,9 @@ def reconsider(
         return Changes()
     hold_patient(session, known.id, organisation_id=by.organisation_id)
     chart, answer = ask(session, library, known, organisation_id=by.organisation_id, now=now)
-    return keep(session, library, known.id, chart, answer, by=by, now=now)
+    changes = keep(session, library, known.id, chart, answer, by=by, now=now)
+    note(session, changes, by=by, now=now)
+    return changes
 
 
 def ask(
@@ -159,29 +189,30 @@ def keep(
     by: Principal,
     now: datetime,
 ) -> Changes:
-    """Make the open review of a patient (our own id) what the clock said."""
+    """Make the open review of a patient (our own id) what the clock said.
+
+    The caller holds the patient and calls ``note`` in the same transaction, after everything that waits for
+    rows: one writer at a time has the record, and nobody who has it may wait for somebody who wants it.
+    """
     row = _open_row(session, patient, by.organisation_id)
     held = None if row is None else _review(row)
     clinician = _clinician(chart)
-    planned: list[str] = []
-    closed: dict[State, list[str]] = {State.CANCELLED: [], State.DONE: []}
-    moved: list[str] = []
+    acts: list[Act] = []
     for review in follow(held, answer, reviews=reviews_on_record(chart, library.clock)):
         if row is None or held is None or _key(review) != _key(held):
-            planned.append(_plan(session, patient, review, clinician, by=by, now=now))
-        elif review.state in closed:
-            _close(session, row, review, by=by, now=now)
-            closed[review.state].append(row.id)
+            acts.append(_plan(session, patient, review, clinician, by=by, now=now))
+        elif review.state not in OPEN:
+            acts.append(_close(session, row, review, now=now))
         else:
             due_on = next((d.on for d in answer.every if (d.interval, d.exact_on) == _key(review)), None)
-            moved += _move(session, row, due_on or review.due_on, clinician, by=by, now=now)
-    return Changes(
-        tuple(planned),
-        tuple(closed[State.CANCELLED]),
-        tuple(closed[State.DONE]),
-        tuple(moved),
-        answer.missing,
-    )
+            acts += _move(session, row, due_on or review.due_on, clinician)
+    return Changes(tuple(acts), answer.missing)
+
+
+def note(session: Session, changes: Changes, *, by: Principal, now: datetime) -> None:
+    """Put on record what ``keep`` did."""
+    for act in changes.acts:
+        audit.record(session, act.action, subject=act.review, by=by, now=now, detail=act.detail)
 
 
 def _excused(session: Session, patient: str, organisation_id: str, zone: Any) -> list[date]:
@@ -205,8 +236,8 @@ def _key(review: Review) -> tuple[str, date]:
 
 def _plan(
     session: Session, patient: str, review: Review, clinician: str, *, by: Principal, now: datetime
-) -> str:
-    row = {
+) -> Act:
+    row: dict[str, Any] = {
         "organisation_id": by.organisation_id,
         "id": new_id(now),
         "patient_id": patient,
@@ -225,11 +256,10 @@ def _plan(
     }
     session.connection().execute(insert(_reviews).values(row))
     detail = {"interval": review.interval, "due_on": review.due_on, "exact_on": review.exact_on}
-    audit.record(session, "review.planned", subject=str(row["id"]), by=by, now=now, detail=detail)
-    return str(row["id"])
+    return Act("review.planned", row["id"], detail)
 
 
-def _close(session: Session, row: Row[Any], review: Review, *, by: Principal, now: datetime) -> None:
+def _close(session: Session, row: Row[Any], review: Review, *, now: datetime) -> Act:
     """The clock closes a review by itself: nobody is named."""
     _update(
         session,
@@ -240,12 +270,10 @@ def _close(session: Session, row: Row[Any], review: Review, *, by: Principal, no
         closed_at=now,
     )
     detail = {"done_on": review.done_on, "reason": review.reason, "was": row.state, "by_clock": True}
-    audit.record(session, f"review.{review.state}", subject=row.id, by=by, now=now, detail=detail)
+    return Act(f"review.{review.state}", row.id, detail)
 
 
-def _move(
-    session: Session, row: Row[Any], due_on: date, clinician: str, *, by: Principal, now: datetime
-) -> list[str]:
+def _move(session: Session, row: Row[Any], due_on: date, clinician: str) -> list[Act]:
     """What is planned keeps up with the calendar, and with who prescribes unless it was assigned."""
     values: dict[str, Any] = {}
     if row.state == State.PLANNED.value and due_on != row.due_on:
@@ -255,8 +283,7 @@ def _move(
     if not values:
         return []
     _update(session, row, **values)
-    audit.record(session, "review.moved", subject=row.id, by=by, now=now, detail=values)
-    return [row.id]
+    return [Act("review.moved", row.id, values)]
 
 
 # --- opening what is due -----------------------------------------------------------------------------
@@ -275,7 +302,7 @@ def open_due(
     """Move up to ``limit`` reviews to where they stand on a day: planned to due when their time opens, to
     missed when their day is over. How many were moved; call again until it is 0.
 
-    Rows are claimed by the update itself, so that of two schedulers each moves a review once. A review
+    Rows are claimed before they are moved, so that of two schedulers each moves a review once. A review
     that was opened after its time says by how many days.
     """
     terms = library.clock
@@ -288,48 +315,48 @@ def open_due(
     )
     mine = _reviews.c.organisation_id == organisation_id
     some = (
-        select(_reviews.c.id)
+        select(_reviews)
         .where(mine, _reviews.c.state.in_(_OPEN), ready)
         .order_by(_reviews.c.due_on, _reviews.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    claimed = list(session.connection().execute(some).scalars())
-    if not claimed:
-        return 0
-    before = {
-        row.id: row
-        for row in session.connection().execute(select(_reviews).where(mine, _reviews.c.id.in_(claimed)))
-    }
+    claimed = session.connection().execute(some).all()
+    zone = calendars.zone(calendars.of(session, library, organisation_id))
+    moves: dict[tuple[State, int], list[Row[Any]]] = {}
+    for row in claimed:
+        state = State.MISSED if row.due_on < missed_before else State.DUE
+        planned_on = row.planned_at.astimezone(zone).date()
+        opens = max(row.due_on - timedelta(terms.opens_days_before), planned_on)
+        late = row.opened_late_days if row.opened_at else max(0, (today - opens).days)
+        moves.setdefault((state, late), []).append(row)
+    for (state, late), rows in moves.items():
+        _put(session, organisation_id, [row.id for row in rows], state, late, now)
+    for (state, late), rows in moves.items():
+        for row in rows:
+            detail: dict[str, Any] = {"due_on": row.due_on, "was": row.state}
+            detail |= {} if row.opened_at else {"late_days": late}
+            audit.record(session, f"review.{state}", subject=row.id, by=by, now=now, detail=detail)
+    return len(claimed)
+
+
+def _put(
+    session: Session, organisation_id: str, ids: Sequence[str], state: State, late: int, now: datetime
+) -> None:
+    """Move reviews that this transaction has claimed, each once: a second change of a row would wait for
+    whoever holds its patient."""
     moment = literal(now, Instant())
     moving = (
         update(_reviews)
-        .where(mine, _reviews.c.id.in_(claimed), ready)
+        .where(_reviews.c.organisation_id == organisation_id, _reviews.c.id.in_(ids))
         .values(
-            state=case((over, State.MISSED.value), else_=State.DUE.value),
+            state=state.value,
             opened_at=case((_reviews.c.opened_at.is_(None), moment), else_=_reviews.c.opened_at),
-            missed_at=case((over, moment), else_=null()),
+            missed_at=moment if state is State.MISSED else null(),
+            opened_late_days=late,
         )
-        .returning(_reviews.c.id, _reviews.c.state, _reviews.c.due_on)
     )
-    moved = session.connection().execute(moving).all()
-    zone = calendars.zone(calendars.of(session, library, organisation_id))
-    late: dict[int, list[str]] = {}
-    for row in sorted(moved, key=lambda r: (r.due_on, r.id)):
-        was = before[row.id]
-        detail: dict[str, Any] = {"due_on": row.due_on, "was": was.state}
-        if was.opened_at is None:
-            opens = max(
-                row.due_on - timedelta(terms.opens_days_before), was.planned_at.astimezone(zone).date()
-            )
-            detail["late_days"] = max(0, (today - opens).days)
-            late.setdefault(detail["late_days"], []).append(row.id)
-        audit.record(session, f"review.{row.state}", subject=row.id, by=by, now=now, detail=detail)
-    for days, ids in late.items():
-        if days:
-            marked = update(_reviews).where(mine, _reviews.c.id.in_(ids)).values(opened_late_days=days)
-            session.connection().execute(marked)
-    return len(moved)
+    session.connection().execute(moving)
 
 
 # --- what people do ----------------------------------------------------------------------------------
@@ -570,8 +597,12 @@ def _locked(session: Session, review_id: str, by: Principal) -> Row[Any]:
     if row is None:
         raise NotFound("there is no such review")
     hold_patient(session, row.patient_id, organisation_id=by.organisation_id)
-    again: Row[Any] = session.connection().execute(asked.with_for_update(of=_reviews)).one()
-    return again
+    # All of his: the next one is changed too, when the record is already held.
+    his = _asked(by.organisation_id).where(_reviews.c.patient_id == row.patient_id)
+    rows: list[Row[Any]] = list(
+        session.connection().execute(his.order_by(_reviews.c.id).with_for_update(of=_reviews))
+    )
+    return next(again for again in rows if again.id == review_id)
 
 
 def _review(row: Row[Any]) -> Review:

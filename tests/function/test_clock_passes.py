@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from stewardship.db import flag_tables, transaction
 from stewardship.domain.chart import Patient
+from stewardship.domain.reviews import State
 from stewardship.services import clock_passes
 from tests.function.acting import Acting
 
@@ -141,3 +143,62 @@ def test_what_could_not_be_told_can_be_read(acting):
     with transaction(acting.sessions, write=False) as session:
         told = clock_passes.untold(session, acting.by.organisation_id)
     assert "history.days_supply" in told["p-4"]
+
+
+def test_passes_openings_and_people_at_once_do_not_stand_in_each_others_way(clinic, library):
+    acting = Acting(clinic, library)
+    names = [f"p-{n}" for n in range(10)]
+    for name in names:
+        acting.takes(name, acting.oxycodone(30))
+        acting.reconsider(name)
+    then = acting.later(13)
+    reviews = {name: acting.open_review(name).id for name in names}
+
+    def people():
+        for name in names:
+            then.complete(reviews[name], then.measure(name).id)
+
+    def scheduler():
+        for _ in range(6):
+            ask(then, limit=10)
+            then.open_due(limit=10)
+
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(people), pool.submit(scheduler), pool.submit(scheduler)]
+        for one in running:
+            one.result()
+    for name in names:
+        states = [r.review.state for r in then.reviews(name)]
+        assert states.count(State.DONE) == 1
+        assert len(states) == 2
+
+
+def test_when_a_missed_review_is_no_longer_needed_its_flag_goes(acting):
+    ask(acting)
+    due_on = acting.open_review("p-1").review.due_on
+    missed = acting.later((due_on - acting.today).days + 1)
+    missed.open_due()
+    missed.takes("p-1", missed.oxycodone(5, id="after"))
+    ask(missed)
+    assert ("review-missed", "after", "open") in flags(acting)
+    ask(missed.later(60))
+    assert ("review-missed", "after", "resolved") in flags(acting)
+
+
+def test_who_is_changed_while_he_is_looked_at_is_asked_about_next_time(acting, monkeypatch):
+    # As if another transaction had committed between the looking and the writing.
+    seen = clock_passes._on_record
+    calls = []
+
+    def once_more(session, asked):
+        found = dict(seen(session, asked))
+        calls.append(1)
+        if len(calls) == 2:
+            patient = next(name for name, known in found.items() if known.facts == 1)
+            found[patient] = clock_passes._OnRecord(2, found[patient].newest_at)
+        return found
+
+    monkeypatch.setattr(clock_passes, "_on_record", once_more)
+    assert ask(acting) == (1, 1)
+    monkeypatch.undo()
+    assert ask(acting) == (1, 1)
