@@ -31,6 +31,7 @@ from stewardship.services import passwords, users
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "tangerine orbit mosaic"
+SECOND_PHARMACIST = "beside@clinic.example"
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -99,6 +100,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 session, login=logins[role], role=role, by=setup, now=now, password_hash=hashed,
                 user_id=f"{role.value}-browsing",
             )  # fmt: skip
+        # Somebody else at the same queue.
+        users.add(
+            session, login=SECOND_PHARMACIST, role=Role.PHARMACIST, by=setup, now=now, password_hash=hashed,
+            user_id="pharmacist-beside",
+        )  # fmt: skip
     sessions.kw["bind"].dispose()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
