@@ -1,5 +1,5 @@
 """``python -m tests.benchmarks decide``, ``... orders [--database URL]``, ``... population [--rows N]`` and
-``... import [--rows N] [--postgres]``.
+``... import [--rows N] [--postgres]``, ``... exports [--rows N]``.
 
 Timed when somebody asks, never with the tests. Answers are checked before anything is timed.
 """
@@ -110,6 +110,15 @@ def patient_pages(rounds: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="benchmark") as folder:
         pages.benchmark(Path(folder), rounds=rounds, say=click.echo)
+
+
+@main.command(name="exports")
+@click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(1_000, 1_000_000))
+def export_reports(rows: int) -> None:
+    """A report of so many rows as JSON, CSV and XLSX: seconds, and how much memory grows."""
+    from tests.benchmarks import exports
+
+    exports.benchmark(rows=rows, say=click.echo)
 
 
 if __name__ == "__main__":
