@@ -106,7 +106,7 @@ class _Past:
         order = replace(signed.order, id=f"past-{ago:02d}-{signed.order.id}", prescriber=prescriber)
         beside = tuple(replace(other, id=f"{order.id}-beside") for other in signed.beside)
         then = signed.chart.as_of + timedelta(minutes=self.rng.randint(0, 110))
-        chart = replace(signed.chart, as_of=then)
+        chart = replace(signed.chart, as_of=then, data_as_of=signed.chart.data_as_of and then)
         ehr = Principal("demo-ehr", self.organisation, Role.EHR)
         checked = orders.check(
             self.session,
