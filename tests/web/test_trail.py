@@ -134,5 +134,6 @@ def test_why_names_who_lifted_what_and_what_still_stands(client, decided):
 
 def test_a_pharmacist_reads_why_and_not_the_trail(client, decided):
     signed_in(client, Role.PHARMACIST)
+    assert f"/decisions/{decided}/why" in client.get(f"/decisions/{decided}").text
     assert "On the audit trail" not in client.get(f"/decisions/{decided}/why").text
     assert client.get("/audit").status_code == 403
