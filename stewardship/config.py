@@ -156,8 +156,8 @@ class Settings:
         if self.checkpoint_file is None or not self.checkpoint_key:
             raise Misconfigured(
                 "STEWARDSHIP_CHECKPOINT_FILE and STEWARDSHIP_CHECKPOINT_KEY are not both set: the end of the "
-                "audit trail could be cut off unseen; name a file that the database's owner cannot write, and "
-                + _MAKE_ONE
+                "audit trail could be cut off unseen; name a file that the database's owner cannot write, "
+                "and " + _MAKE_ONE
             )
         if self.smtp_url and not self.mail_from:
             raise Misconfigured("STEWARDSHIP_SMTP_URL is set; name the sender in STEWARDSHIP_MAIL_FROM too")

@@ -259,8 +259,8 @@ def downgrade() -> None:
     """Remove the tables; refused while there are rows, unless they may be discarded."""
     bind = op.get_bind()
     if not context.config.attributes.get("discard"):
-        kept_rows = [name for name in TABLES if bind.execute(sa.text(f"SELECT 1 FROM {name} LIMIT 1")).first()]  # noqa: S608
-        if kept_rows:
-            raise Conflict(f"rows would be lost in {', '.join(kept_rows)}: say that they may be discarded")
+        kept = [name for name in TABLES if bind.execute(sa.text(f"SELECT 1 FROM {name} LIMIT 1")).first()]  # noqa: S608
+        if kept:
+            raise Conflict(f"rows would be lost in {', '.join(kept)}: say that they may be discarded")
     for name in TABLES:
         op.drop_table(name)

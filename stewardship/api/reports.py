@@ -42,9 +42,9 @@ class ReportQuery(FormatQuery):
 
     since = Day(load_default=None, allow_none=True, metadata={"description": "From this day on (UTC)."})
     until = Day(load_default=None, allow_none=True, metadata={"description": "Before this day (UTC)."})
-    unit = Token(load_default="", metadata={"description": "A setting of orders."})
-    prescriber = Token(longest=200, load_default="", metadata={"description": "As orders name one."})
-    policy = Token(load_default="", metadata={"description": "The id of a policy."})
+    unit = Token(metadata={"description": "A setting of orders."})
+    prescriber = Token(longest=200, metadata={"description": "As orders name one."})
+    policy = Token(metadata={"description": "The id of a policy."})
 
 
 class ListedAnswer(StrictSchema):
@@ -129,7 +129,8 @@ def read_report(query: Mapping[str, Any], report_id: str) -> Response:
     by, now = principal(), runtime().clock()
     exporting.listed(report_id)
     since, until = exporting.period(query["since"], query["until"], now=now)
-    asked = Asked(by.organisation_id, since, until, query["unit"], query["prescriber"], query["policy"])
+    narrowed = (query.get(name, "") for name in ("unit", "prescriber", "policy"))
+    asked = Asked(by.organisation_id, since, until, *narrowed)
 
     def make(session: Session, library: Library, note: str) -> Made:
         return exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)

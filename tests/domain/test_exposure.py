@@ -252,7 +252,7 @@ def test_of_equal_reports_the_first_id_stays_in_whatever_order_they_come():
         {"start": START + DAY},
         {"drug": OXYCODONE_ER},
     ],
-    ids=lambda changed: ",".join(changed),
+    ids=",".join,
 )
 def test_another_dispensing_is_another(other):
     assert once([reported(), reported(**other)])[1] == 0
