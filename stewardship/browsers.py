@@ -22,6 +22,8 @@ from stewardship.services.browser_sessions import Found
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 #: Addresses that take no cookies.
 _TOKENS_ONLY = ("/api/", "/cds-services")
+#: Bytes of a form at the most.
+_LARGEST_FORM = 64 * 1024
 _LONGEST_COOKIE = 200
 _csrf = CSRFProtect()
 
@@ -125,6 +127,8 @@ def _guard_forms() -> None:
     """Refuse what another site has a browser send: by its origin, and by the secret of our forms."""
     if request.method in _SAFE or not is_page():
         return
+    # Before it is read: no form of ours is larger, and what is larger is not looked at.
+    request.max_content_length = _LARGEST_FORM
     if any("\x00" in value for _, value in request.form.items(multi=True)):
         # No database of ours takes it, and nobody types it.
         abort(HTTPStatus.BAD_REQUEST)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 #: Databases: ``database`` gives every test that asks for it an SQLite and a PostgreSQL of its own.
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.chromium"]
 
 # A test says itself what it needs: what the machine's user has exported must not reach a test's service.
 for name in [name for name in os.environ if name.startswith("STEWARDSHIP_")]:

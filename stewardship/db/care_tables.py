@@ -10,7 +10,18 @@ from datetime import date, datetime
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from stewardship.db.tables import Base, Code, Id, Json, Key, OfOrganisation, Prose, belongs_to, one_of
+from stewardship.db.tables import (
+    Base,
+    Code,
+    Id,
+    Json,
+    Key,
+    OfOrganisation,
+    Prose,
+    belongs_to,
+    check_lengths,
+    one_of,
+)
 from stewardship.domain.benefit import Reply
 from stewardship.domain.people import Role
 
@@ -57,3 +68,7 @@ class AlternativeOffer(OfOrganisation, Base):
     by_user: Mapped[Id]
     by_role: Mapped[Code]
     at: Mapped[datetime]
+
+
+for _table in (PainAssessment, AlternativeOffer):
+    check_lengths(_table.__table__)  # type: ignore[arg-type]

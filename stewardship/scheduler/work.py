@@ -39,7 +39,7 @@ def ask_clock(turn: Turn) -> Done:
     position: str | None = ""
     asked = changed = 0
     while position is not None:
-        with transaction(turn.running.sessions) as session:
+        with transaction(turn.running.sessions, late=True) as session:
             passed = clock_passes.ask_portion(
                 session,
                 turn.library,

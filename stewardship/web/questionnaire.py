@@ -23,9 +23,6 @@ from stewardship.web.questions import Question, answers, question
 
 room = Blueprint("questionnaire", __name__)
 
-#: Bytes of a form: the longest instrument has some twenty short answers.
-_LARGEST = 16 * 1024
-
 
 @room.get("/questionnaire/thank-you")
 @public
@@ -54,7 +51,6 @@ def form(token: str) -> Response:
 @public
 def answer(token: str) -> WSGIResponse:
     """Keep the answers and use the link up; or show the form again with what is missing."""
-    request.max_content_length = _LARGEST
     running = runtime()
     secret = running.settings.secret_key
     with transaction(running.sessions, write=False) as session:

@@ -7,7 +7,6 @@ folder that the variable ``SCREENSHOTS`` names, else to a temporary one; never i
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from stewardship.db import AuditKeys, connect, transaction
 from stewardship.declarations import load
@@ -32,15 +31,6 @@ from stewardship.services import passwords, users
 ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "tangerine orbit mosaic"
 SECOND_PHARMACIST = "beside@clinic.example"
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 _KEEP_IN = os.environ.get("SCREENSHOTS", "")
 
 
@@ -83,9 +73,8 @@ class Seen:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The demonstration's clinic over HTTP, with a person for each role who signs in with ``PASSWORD``."""
-    _chromium()
     house = House.at(tmp_path_factory.mktemp("clinic"))
     keys, library, now = house.keys(), load(), datetime.now(UTC)
     sessions = connect(house.database_url, audit_keys=AuditKeys.single(keys["audit_key"].encode()))
@@ -133,18 +122,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         log.close()
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, headless, from the machine."""
-    path = _chromium()
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=_FLAGS)
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def opened(browser: Browser, served: Served) -> Iterator[Callable[..., Seen]]:
+def opened(chromium: Browser, served: Served) -> Iterator[Callable[..., Seen]]:
     """Opens a fresh browser (``theme``, ``width``, ``zone``, ``scripts``). When the test ends, nothing may
     have been refused by the content-security policy, thrown, or missing."""
     contexts: list[BrowserContext] = []
@@ -153,7 +132,7 @@ def opened(browser: Browser, served: Served) -> Iterator[Callable[..., Seen]]:
     def opening(
         *, theme: str = "light", width: int = 1280, zone: str = "America/New_York", scripts: bool = True
     ) -> Seen:
-        context = browser.new_context(
+        context = chromium.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=theme,  # type: ignore[arg-type]
             timezone_id=zone,
@@ -187,13 +166,6 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Page, str], P
         return path
 
     return keeping
-
-
-def _chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium on this machine: pages were not looked at in a browser")
-    return found
 
 
 def _wait_for(base: str, server: subprocess.Popen[bytes], log: Path) -> None:

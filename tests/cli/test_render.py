@@ -162,7 +162,8 @@ def test_all_shows_each_finding_in_full():
     assert all(f"detail {n}" in shown for n in range(7))
 
 
-def test_what_lacks_the_same_fact_is_told_once_with_every_policy_named():
+def test_what_lacks_the_same_fact_is_told_once_with_every_policy_named(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     findings = [
         Finding(
             p,

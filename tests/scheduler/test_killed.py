@@ -79,7 +79,8 @@ class Started:
     def stop(self) -> None:
         """Tell it to stop; it has to end in order."""
         self.kill(signal.SIGTERM)
-        assert self.heard("ended")
+        log = Path(f"{self._said}.log")
+        assert self.heard("ended"), log.read_text()[-4_000:] if log.exists() else "it said nothing"
 
 
 Start = Callable[[], Started]
