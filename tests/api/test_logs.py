@@ -26,6 +26,8 @@ def logged() -> Iterator[io.StringIO]:
     """Everything that is logged meanwhile."""
     lines = io.StringIO()
     before = logging.getLogger().handlers
+    # A logger that another test used first keeps where it wrote then.
+    vars(log).pop("bind", None)
     configure_logging(to=lines)
     yield lines
     logging.getLogger().handlers = before

@@ -122,6 +122,12 @@ def served(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         log.close()
 
 
+@pytest.fixture(scope="session")
+def browser(chromium: Browser) -> Browser:
+    """The one of the worker."""
+    return chromium
+
+
 @pytest.fixture
 def opened(chromium: Browser, served: Served) -> Iterator[Callable[..., Seen]]:
     """Opens a fresh browser (``theme``, ``width``, ``zone``, ``scripts``). When the test ends, nothing may

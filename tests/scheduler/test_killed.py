@@ -184,7 +184,7 @@ def test_schedulers_that_are_killed_again_and_again(clinic, start, mail):
     patience = PATIENCE + 2 * KILLS
     eventually(lambda: states(clinic).get("planned", 0) == 0 and all_sent(clinic), patience=patience)
     eventually(lambda: len(audited(clinic, "review.escalated")) == number // CLINICIANS, patience=patience)
-    last.stop()
+    last.kill(signal.SIGTERM)
     nothing_twice_nothing_lost(clinic, mail[0], number)
     outcomes = Counter(run.outcome for run in runs(clinic))
     assert set(outcomes) <= {"done", "interrupted"}
