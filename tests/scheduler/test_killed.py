@@ -184,7 +184,9 @@ def test_schedulers_that_are_killed_again_and_again(clinic, start, mail):
     patience = PATIENCE + 2 * KILLS
     eventually(lambda: states(clinic).get("planned", 0) == 0 and all_sent(clinic), patience=patience)
     eventually(lambda: len(audited(clinic, "review.escalated")) == number // CLINICIANS, patience=patience)
-    last.kill(signal.SIGTERM)
+    # When the killed ones had left nothing, it may not even have begun to listen.
+    last.wait_for("leads")
+    last.stop()
     nothing_twice_nothing_lost(clinic, mail[0], number)
     outcomes = Counter(run.outcome for run in runs(clinic))
     assert set(outcomes) <= {"done", "interrupted"}
