@@ -128,7 +128,7 @@ def _guard_forms() -> None:
     if request.method in _SAFE or not is_page():
         return
     # Before it is read: no form of ours is larger, and what is larger is not looked at.
-    request.max_content_length = _LARGEST_FORM
+    request.max_content_length = min(request.max_content_length or _LARGEST_FORM, _LARGEST_FORM)
     if any("\x00" in value for _, value in request.form.items(multi=True)):
         # No database of ours takes it, and nobody types it.
         abort(HTTPStatus.BAD_REQUEST)

@@ -21,7 +21,16 @@ from stewardship.services.links import Link, LinkState
 from stewardship.web.pages import page
 from stewardship.web.questions import Question, answers, question
 
+#: Bytes of a filled-in form at the most; whoever has a link may send one.
+_LARGEST = 16 * 1024
+
 room = Blueprint("questionnaire", __name__)
+
+
+@room.url_value_preprocessor
+def _bound(_endpoint: str | None, _values: dict[str, str] | None) -> None:
+    # Before anybody reads the form: what forms are guarded against is looked for first.
+    request.max_content_length = _LARGEST
 
 
 @room.get("/questionnaire/thank-you")
