@@ -63,7 +63,9 @@ class Site:
 
     def start(self) -> Flask:
         """A process of the service."""
-        settings = Settings(environment=Environment.TEST, secret_key="s" * 32, audit_key=AUDIT_KEY)
+        settings = Settings(
+            environment=Environment.TEST, secret_key="s" * 32, audit_key=AUDIT_KEY, time_budget=60
+        )
         return create_app(settings, library=load(), sessions=self.sessions, clock=self.clock)
 
     def clock(self) -> datetime:
