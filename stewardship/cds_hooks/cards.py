@@ -20,6 +20,7 @@ from stewardship.declarations import Library
 from stewardship.domain.policy import Disposition, Enforcement, Finding, Policy, Severity
 from stewardship.domain.problems import Problem, problems, rank
 from stewardship.services.answers import pharmacy_data_json
+from stewardship.services.care import NOTHING_BESIDE, Beside
 from stewardship.services.feedback import ShownCard
 from stewardship.services.orders import Checked
 from stewardship.services.policy_versions import told as told_findings
@@ -92,10 +93,12 @@ def answer(
     *,
     before: Iterable[Card] = (),
     drafts: Mapping[str, Mapping[str, Any]] | None = None,
+    beside: Beside = NOTHING_BESIDE,
 ) -> dict[str, Any]:
     """The response: cards, and in its extension the decisions with all their findings and problems.
 
-    ``drafts`` are the orders' resources as they came, by id, for suggestions that change one.
+    ``drafts`` are the orders' resources as they came, by id, for suggestions that change one; ``beside`` is
+    what is on record of the patient's care besides opioids, for those that add an alternative.
     """
     several = len(checked) > 1
     carded = [one for one in told if one.card is not None]
@@ -107,6 +110,7 @@ def answer(
             several=several,
             draft=(drafts or {}).get(one.checked.decision.order_id or ""),
             withheld=withheld if one is carded[-1] else (),
+            beside=beside,
         )
         for one in carded
     ]
@@ -169,6 +173,7 @@ def _card(
     several: bool,
     draft: Mapping[str, Any] | None,
     withheld: Sequence[Told],
+    beside: Beside,
 ) -> Card:
     spoken = _spoken(told, library)
     more = [_spoken(one, library) for one in withheld]
@@ -181,7 +186,7 @@ def _card(
         "indicator": _indicator(lead.finding),
         "source": _source(lead.policy),
     }
-    offered = suggestions.of_card(told.card or "", spoken, told.checked, library, draft=draft)
+    offered = suggestions.of_card(told.card or "", spoken, told.checked, library, draft=draft, beside=beside)
     if offered:
         card |= offered
     reasons = _reasons(one.policy for one in spoken)

@@ -18,8 +18,12 @@ from stewardship.declarations import Library
 from stewardship.domain.benefit import NOTHING, Benefits
 from stewardship.domain.codes import ICD10CM, RXNORM, SNOMED, Coding
 from stewardship.domain.drugs import Drug
+from stewardship.domain.orders import Pain
+from stewardship.domain.policy import Outcome
 from stewardship.domain.suggestions import Kind, Suggestion, suggestions
+from stewardship.intake.fhir_r4.plan_words import TREATMENTS
 from stewardship.services import care
+from stewardship.services.care import NOTHING_BESIDE, Beside
 from stewardship.services.orders import Checked
 
 _SYSTEMS = {RXNORM: "http://www.nlm.nih.gov/research/umls/rxnorm", SNOMED: "http://snomed.info/sct"}
@@ -37,8 +41,10 @@ def of_card(
     library: Library,
     *,
     draft: Mapping[str, Any] | None,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Json:
-    """``suggestions`` and ``selectionBehavior`` for a card, or nothing."""
+    """``suggestions`` and ``selectionBehavior`` for a card, or nothing. ``beside`` is what is on record of
+    the patient's care besides opioids: what did harm or was declined is not suggested."""
     if checked.chart is None:
         return {}
     made: list[Json] = []
@@ -50,7 +56,7 @@ def of_card(
             order=checked.order,
             chart=checked.chart,
             catalogue=library.catalogue,
-            untried=lambda: _untried(checked, library),
+            untried=lambda: _untried(checked, library, beside),
         )
         for suggestion in fitting:
             actions = _actions(suggestion, checked.patient_id, draft)
@@ -74,13 +80,23 @@ def _name(policy: str, suggestion: Suggestion) -> str:
     return f"{named}/{suggestion.id}" if suggestion.id else named
 
 
-def _untried(checked: Checked, library: Library) -> Benefits:
+def answered_by_alternatives(checked: Iterable[Checked], library: Library) -> bool:
+    """Whether alternatives would be suggested for what was found: then what was tried has to be known."""
+    policies = {p for offer in library.suggestions if offer.kind is Kind.ALTERNATIVES for p in offer.policies}
+    return any(
+        finding.outcome is Outcome.BREACH and finding.policy in policies
+        for one in checked
+        for finding in one.decision.findings
+    )
+
+
+def _untried(checked: Checked, library: Library, beside: Beside) -> Benefits:
     """What fits the patient of an order and is on record as tried by nobody."""
     if checked.chart is None:
         return NOTHING
-    reasons = checked.order.pain.reasons if checked.order is not None else ()
-    codes = [reason.code for reason in reasons if reason.system == ICD10CM]
-    return care.advise_on(library, checked.chart, codes=codes).benefits
+    pain = checked.order.pain if checked.order is not None else Pain()
+    codes = [reason.code for reason in pain.reasons if reason.system == ICD10CM]
+    return care.advise_on(library, checked.chart, beside, codes=codes, phase=pain.phase).benefits
 
 
 def _selection(made: Iterable[Json]) -> str:
@@ -91,10 +107,8 @@ def _selection(made: Iterable[Json]) -> str:
 
 def _actions(suggestion: Suggestion, patient_id: str, draft: Mapping[str, Any] | None) -> list[Json]:
     words = plain(suggestion.description)
-    if suggestion.medicine:
-        return [_create(words, _some_medicine(suggestion, patient_id))]
     if suggestion.kind in {Kind.REFERRAL, Kind.ALTERNATIVES}:
-        return [_create(words, _referral(suggestion, patient_id))]
+        return [_create(words, draft_of(suggestion, patient_id))]
     if suggestion.kind is Kind.SHORTER_COURSE:
         if draft is None or not _can_be_shortened(draft, suggestion):
             return []
@@ -128,31 +142,38 @@ def _medicine(drug: Drug, patient_id: str) -> Json:
     }
 
 
+def draft_of(suggestion: Suggestion, patient_id: str) -> Json:
+    """What is added by a referral or an alternative: a medicine whose product is still to be chosen (named by
+    its ingredient where it is one), or a service."""
+    return (_some_medicine if suggestion.medicine else _referral)(suggestion, patient_id)
+
+
 def _some_medicine(suggestion: Suggestion, patient_id: str) -> Json:
-    """A medicine whose product is still to be chosen: named by its ingredient where it is one."""
-    concept: Json = {"text": suggestion.text}
-    if suggestion.ingredient is not None:
-        concept["coding"] = [_coding(suggestion.ingredient)]
     return {
         "resourceType": "MedicationRequest",
         "status": "draft",
         "intent": "order",
-        "medicationCodeableConcept": concept,
+        "medicationCodeableConcept": _concept(suggestion, suggestion.ingredient),
         "subject": {"reference": f"Patient/{patient_id}"},
     }
 
 
 def _referral(suggestion: Suggestion, patient_id: str) -> Json:
-    code: Json = {"text": suggestion.text}
-    if suggestion.referral is not None:
-        code["coding"] = [_coding(suggestion.referral)]
     return {
         "resourceType": "ServiceRequest",
         "status": "draft",
         "intent": "order",
-        "code": code,
+        "code": _concept(suggestion, suggestion.referral),
         "subject": {"reference": f"Patient/{patient_id}"},
     }
+
+
+def _concept(suggestion: Suggestion, standard: Coding | None) -> Json:
+    """What is ordered: the code of a standard where one was confirmed, and of an alternative always our own,
+    by which a record system finds its own order for it. The words say the same to people."""
+    own = Coding(TREATMENTS, suggestion.id, suggestion.text) if suggestion.id else None
+    coded = [_coding(one) for one in (standard, own) if one is not None]
+    return {"text": suggestion.text, **({"coding": coded} if coded else {})}
 
 
 def _coding(coding: Coding) -> Json:

@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 
 from stewardship.auth import Permission, note_use, principal, public, requires, serves
 from stewardship.bodies import json_body
-from stewardship.cds_hooks import cards
+from stewardship.cds_hooks import cards, suggestions
 from stewardship.cds_hooks.budget import TooLate, within
 from stewardship.cds_hooks.discovery import SERVICES
 from stewardship.cds_hooks.replies import clients_error, guard, json_reply, outcome
@@ -32,7 +32,8 @@ from stewardship.domain.people import Principal
 from stewardship.intake.cds_request import HookRequest, read_request
 from stewardship.observability import log, note, report_fault, request_id, whereabouts
 from stewardship.runtime import runtime
-from stewardship.services import audit, feedback, orders, unchecked
+from stewardship.services import audit, care, feedback, orders, unchecked
+from stewardship.services.care import NOTHING_BESIDE, Beside
 from stewardship.services.orders import Checked
 
 blueprint = Blueprint("cds_hooks", __name__)
@@ -87,8 +88,11 @@ def call(service_id: str) -> Response:
         _note_refusal(call, refusal.code)
         return _not_made(refusal.code)
     before = _before(asked)
-    checked, told = _check(call, asked, before)
-    return _answer(call, cards.answer(checked, told, library, before=before, drafts=asked.drafts))
+    done = _check(call, asked, before)
+    body = cards.answer(
+        done.checked, done.told, library, before=before, drafts=asked.drafts, beside=done.beside
+    )
+    return _answer(call, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +107,24 @@ class _Call:
     library: Library
 
 
-def _check(
-    call: _Call, asked: HookRequest, before: Sequence[cards.Card]
-) -> tuple[Sequence[Checked], Sequence[cards.Told]]:
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was checked and is told, and what is on record beside the chart where that is suggested from."""
+
+    checked: Sequence[Checked] = ()
+    told: Sequence[cards.Told] = ()
+    beside: Beside = NOTHING_BESIDE
+
+
+def _check(call: _Call, asked: HookRequest, before: Sequence[cards.Card]) -> _Done:
     """Judge, and keep the decisions, which cards show them, and that the token was used."""
     if asked.asks_for_nothing and not before:
-        return (), ()
+        return _Done()
     by, now = call.by, call.now
     # The transactions have threads of their own, which must know whose request they work for.
     here = copy_context()
 
-    def look(session: Session) -> Callable[[Session], tuple[Sequence[Checked], Sequence[cards.Told]]]:
+    def look(session: Session) -> Callable[[Session], _Done]:
         weighed = None
         if not asked.asks_for_nothing:
             weighed = orders.weigh(
@@ -121,14 +132,15 @@ def _check(
             )
         checked = weighed.checked if weighed is not None else ()
         told = cards.plan(checked, before=before)
+        beside = _beside(session, call, weighed)
 
-        def keep(session: Session) -> tuple[Sequence[Checked], Sequence[cards.Told]]:
+        def keep(session: Session) -> _Done:
             if weighed is not None:
                 orders.keep(session, weighed, by=by, now=now)
                 unchecked.raise_for(session, call.library, checked, by=by, now=now)
             feedback.cards_shown(session, cards.shown(told, before=before), by=by, now=now)
             here.run(note_use, session)
-            return checked, told
+            return _Done(checked, told, beside)
 
         return keep
 
@@ -136,6 +148,16 @@ def _check(
         return within(call.deadline, runtime().sessions, look)
     except InvalidInput as cause:
         raise UnusableId from cause
+
+
+def _beside(session: Session, call: _Call, weighed: orders.Weighed | None) -> Beside:
+    """What was tried, declined or offered before, where alternatives are suggested to a patient on record;
+    of others nothing is asked."""
+    if weighed is None or weighed.known.id is None:
+        return NOTHING_BESIDE
+    if not suggestions.answered_by_alternatives(weighed.checked, call.library):
+        return NOTHING_BESIDE
+    return care.beside(session, call.library, weighed.known.id, by=call.by)
 
 
 def _is_for_another_server(document: object) -> bool:

@@ -59,7 +59,8 @@ class Suggestion:
     """An offer that fits a finding. ``drug`` is the medicine to add, ``days`` and ``quantity`` those of a
     shorter course (``quantity`` is ``None`` when the order states none), ``referral`` and ``text`` what a
     referral is to. An alternative that is a medicine has its ingredient, where it is one, as ``ingredient``
-    and is no referral."""
+    and is no referral; ``id`` is that of the treatment, by which it can be told when no standard code of it
+    was confirmed."""
 
     kind: Kind
     label: str
@@ -93,14 +94,14 @@ def suggestions(
     found: list[Suggestion] = []
     for offer in sorted(fitting, key=lambda o: o.otherwise):
         if offer.kind is Kind.ALTERNATIVES:
-            found += (_alternative(offer, one, catalogue) for one in best(untried(), offer.most))
+            found += (alternative(offer, one, catalogue) for one in best(untried(), offer.most))
         elif not (offer.otherwise and found):
             made = _made(offer, finding, policy, order, chart, catalogue)
             found += () if made is None else (made,)
     return tuple(found)
 
 
-def _alternative(offer: Offer, benefit: Benefit, catalogue: Catalogue) -> Suggestion:
+def alternative(offer: Offer, benefit: Benefit, catalogue: Catalogue) -> Suggestion:
     """An option that fits: a referral, or a medicine whose product and directions are the prescriber's."""
     option = benefit.option
     treatment = option.treatment

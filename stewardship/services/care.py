@@ -7,7 +7,7 @@ asked of anybody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
@@ -120,6 +120,20 @@ class Advice:
     chart: Chart
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What is on record beside a chart: what was ``assessed``, each with its day, what was put to the
+    patient, what plans and wishes say was ``tried`` or is not wanted, and what is going on in a plan."""
+
+    assessed: tuple[tuple[date, Assessed], ...] = ()
+    offers: tuple[Offer, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    in_plan: frozenset[str] = frozenset()
+
+
+NOTHING_BESIDE = Beside()
+
+
 def assess(
     session: Session,
     library: Library,
@@ -209,36 +223,35 @@ def advise_known(
 ) -> Advice:
     """The same for a patient whose chart was read already. What plans for pain record, and what the patient
     wants, is known too."""
-    patient = known.id or ""
+    return advise_on(library, chart, beside(session, library, known.id or "", by=by), codes=codes)
+
+
+def beside(session: Session, library: Library, patient: str, *, by: Principal) -> Beside:
+    """What is on record of a patient (our own id) beside the chart."""
     plans = _plans_of(session, patient, by.organisation_id)
     wishes = patient_wishes.preferences_of(session, patient, by=by)
-    return advise_on(
-        library,
-        chart,
-        assessed=_assessed(session, patient, by.organisation_id),
-        offers=_offered(session, patient, by.organisation_id),
-        tried=[*(t for plan in plans for t in plan.tried), *_declined(library, wishes)],
-        in_plan={step.treatment for plan in plans for step in plan.steps if step.is_open},
-        codes=codes,
+    return Beside(
+        assessed=tuple(_assessed(session, patient, by.organisation_id)),
+        offers=tuple(_offered(session, patient, by.organisation_id)),
+        tried=(*(t for plan in plans for t in plan.tried), *_declined(library, wishes)),
+        in_plan=frozenset(step.treatment for plan in plans for step in plan.steps if step.is_open),
     )
 
 
 def advise_on(
     library: Library,
     chart: Chart,
+    beside: Beside = NOTHING_BESIDE,
     *,
-    assessed: Iterable[tuple[date, Assessed]] = (),
-    offers: Iterable[Offer] = (),
-    tried: Iterable[Tried] = (),
-    in_plan: Collection[str] = (),
     codes: Iterable[str] = (),
+    phase: Phase = Phase.UNKNOWN,
 ) -> Advice:
-    """The same from a chart and what was stated beside it; nothing is read or written. ``tried`` is what
-    plans and wishes tell beside the assessments, ``in_plan`` what is going on now."""
-    rows = tuple(assessed)
-    said = _latest(rows)
-    tried = (*(Tried(t.what, t.response, t.on, t.note) for t in said.tried or ()), *tried)
-    phase = phase_on(Pain(onset=said.onset_on), chart.today, library.phase_bounds)
+    """The same from a chart and what was stated beside it; nothing is read or written. ``phase`` is how long
+    the pain has lasted where somebody just said so; otherwise the onset that was assessed tells."""
+    said = _latest(beside.assessed)
+    tried = (*(Tried(t.what, t.response, t.on, t.note) for t in said.tried or ()), *beside.tried)
+    if phase is Phase.UNKNOWN:
+        phase = phase_on(Pain(onset=said.onset_on), chart.today, library.phase_bounds)
     facts = facts_of(
         chart,
         library.alternatives.terms,
@@ -255,11 +268,15 @@ def advise_on(
         recommendation=found,
         pulled=pull(story, library.triggers.rules),
         benefits=might_benefit(
-            found, offers, {*in_plan, *(t.what for t in tried)}, today=chart.today, declared=library.triggers
+            found,
+            beside.offers,
+            {*beside.in_plan, *(t.what for t in tried)},
+            today=chart.today,
+            declared=library.triggers,
         ),
         facts=facts,
         story=story,
-        assessed_on=max((on for on, _ in rows), default=None),
+        assessed_on=max((on for on, _ in beside.assessed), default=None),
         chart=chart,
     )
 

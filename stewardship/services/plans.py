@@ -532,7 +532,8 @@ def _facts(
 ) -> PatientFacts:
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=plan.patient_id)
     chart = charts.chart_of(session, library, known, organisation_id=by.organisation_id, as_of=now)
-    return care.advise_on(library, chart, assessed=care.assessments(session, patient, by=by)).facts
+    said = care.Beside(assessed=tuple(care.assessments(session, patient, by=by)))
+    return care.advise_on(library, chart, said).facts
 
 
 def _recommended(library: Library, plan: PainPlan, facts: PatientFacts) -> Recommendation:

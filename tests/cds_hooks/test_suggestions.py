@@ -9,6 +9,13 @@ from typing import Any
 
 import pytest
 
+from stewardship.db import transaction
+from stewardship.domain.benefit import Reply
+from stewardship.domain.people import Principal, Role
+from stewardship.domain.suitability import Response
+from stewardship.services import care
+from tests.builders import NOW
+from tests.cds_hooks.conftest import ORGANISATION
 from tests.cds_hooks.requests import (
     NOBODY_KNOWS,
     OXYCODONE_ER,
@@ -32,6 +39,9 @@ INTENTS = {"proposal", "plan", "order", "original-order", "reflex-order", "fille
 #: Elements that say how much: nothing that we create may hold one.
 DOSES = {"dosageInstruction", "dispenseRequest", "doseAndRate", "quantityQuantity", "initialFill"}
 OUD = concept("F11.20", "http://hl7.org/fhir/sid/icd-10-cm", "Opioid dependence, uncomplicated")
+
+
+PRESCRIBER = Principal("u-prescriber", ORGANISATION, Role.PRESCRIBER)
 
 
 @pytest.fixture
@@ -261,3 +271,53 @@ def test_a_card_carries_what_fits_this_patient_best(ehr, patient):
     assert len(set(texts)) == 3
     assert any(text.startswith("Exercise") for text in texts)
     assert all("Check first" in action["description"] for s in found for action in s["actions"])
+
+
+# --- what is on record of earlier care -----------------------------------------------------------------
+
+
+KNEE = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "M17.11"}]}
+
+
+def offers(ehr, patient: str) -> list[str]:
+    """The ids of the alternatives on the card for ten days of an opioid for a painful knee."""
+    draft = a_draft(patient, length=10, dosageInstruction=[dosage(times=4, dose=4)], reasonCode=[KNEE])
+    answer = ehr.ask(a_hook(patient, draft, prefetch=nothing_before(patient)))
+    made = [r.get("code") or r["medicationCodeableConcept"] for r in resources(answer, "create")]
+    own = [c for concept in made for c in concept["coding"] if c["system"].endswith("/treatment")]
+    return [c["code"] for c in own]
+
+
+@pytest.mark.parametrize("response", [Response.HARM, Response.NONE])
+def test_what_did_harm_or_failed_before_is_not_on_a_card(ehr, patient, sessions, library, response):
+    first = offers(ehr, patient)[0]
+    said = care.Assessed(tried=(care.TriedBefore(first, response),))
+    with transaction(sessions) as session:
+        care.assess(session, library, patient, said, on=NOW.date(), by=PRESCRIBER, now=NOW)
+    assert first not in offers(ehr, patient)
+
+
+def test_what_was_put_to_the_patient_lately_rests_on_cards_too(ehr, patient, sessions, library):
+    first = offers(ehr, patient)[0]
+    with transaction(sessions) as session:
+        care.offer(
+            session, library, patient, first, reply=Reply.DECLINED, on=NOW.date(), by=PRESCRIBER, now=NOW
+        )
+    assert first not in offers(ehr, patient)
+
+
+def test_the_phase_that_an_order_states_chooses_what_is_offered(ehr, patient):
+    def for_a_back(phase: str) -> set[str]:
+        back = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "M54.50"}]}
+        draft = a_draft(patient, length=10, dosageInstruction=[dosage(times=4, dose=4)])
+        draft["reasonCode"] = [back, concept(*phase.split("|"), "phase")]
+        answer = ehr.ask(a_hook(patient, draft, prefetch=nothing_before(patient)))
+        codes = [c for r in resources(answer, "create") for c in r.get("code", {}).get("coding", ())]
+        return {c["code"] for c in codes if c["system"].endswith("/treatment")}
+
+    acute, chronic = (
+        for_a_back("274663001|http://snomed.info/sct"),
+        for_a_back("82423001|http://snomed.info/sct"),
+    )
+    assert "heat" in acute
+    assert "heat" not in chronic

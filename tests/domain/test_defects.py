@@ -17,7 +17,10 @@ from typing import Any
 
 import pytest
 
+from stewardship.cds_hooks.suggestions import draft_of
 from stewardship.declarations import Library, load
+from stewardship.domain.alternatives import Option
+from stewardship.domain.benefit import Benefit
 from stewardship.domain.chart import Chart, Condition, Encounter, Observation, Procedure
 from stewardship.domain.codes import ICD10CM, LOINC, SNOMED, Coding
 from stewardship.domain.dosage import DosageInstruction
@@ -26,7 +29,8 @@ from stewardship.domain.mme import daily_mme
 from stewardship.domain.orders import Order, Phase, Supply, SupplyKind
 from stewardship.domain.policy import Enforcement, Finding, Outcome, decide
 from stewardship.domain.rules import KINDS
-from stewardship.domain.suggestions import Kind
+from stewardship.domain.suggestions import Kind, alternative
+from stewardship.domain.treatments import Treatment
 from tests.builders import TODAY, a_chart, a_supply, an_order, tablets
 
 OXYCODONE, OXYCODONE_ER, METHADONE, LEVORPHANOL = "1049621", "1049502", "864706", "197873"
@@ -319,8 +323,25 @@ def test_d12_a_fall_that_is_too_steep_is_seen(asked):
 
 def test_d12_an_alternative_is_something_that_can_be_ordered(asked):
     offered = [o for o in asked.library.suggestions if "nonopioid-first" in o.policies]
-    assert offered
-    assert all(o.code is not None or o.kind is Kind.ALTERNATIVES for o in offered)
+    assert {o.kind for o in offered} == {Kind.ALTERNATIVES, Kind.REFERRAL}
+    assert all(o.code is not None for o in offered if o.kind is Kind.REFERRAL)
+    (offer,) = (o for o in offered if o.kind is Kind.ALTERNATIVES)
+    treatments = asked.library.alternatives.treatments
+    assert treatments
+    for treatment in treatments.values():
+        draft = draft_of(alternative(offer, an_untried(treatment), asked.library.catalogue), "p-1")
+        # Treatments have standard codes where one was confirmed, and always the code of our own list.
+        word = "medicationCodeableConcept" if treatment.ingredients else "code"
+        assert draft["resourceType"] == ("MedicationRequest" if treatment.ingredients else "ServiceRequest")
+        codes = [(c["system"].rsplit("/", 1)[-1], c["code"]) for c in draft[word]["coding"]]
+        assert ("treatment", treatment.id) in codes
+        assert {("sct", c.code) for c in treatment.codes[:1]} <= set(codes)
+        assert draft[word]["text"] == treatment.title
+
+
+def an_untried(treatment: Treatment) -> Benefit:
+    option = Option(treatment, "first line", "why", "", None, (), (), "", (), (), verified=True)
+    return Benefit(option, treatment.strength, "first line", 0, treatment.rung, verified=True)
 
 
 # --- value sets: CNS depressants ----------------------------------------------------------------------------
