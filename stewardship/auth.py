@@ -30,6 +30,7 @@ from stewardship.observability import report_fault
 from stewardship.record_systems import caller as hook_caller
 from stewardship.runtime import Runtime, Trusted, runtime
 from stewardship.services import access, tokens
+from stewardship.services.tokens import Known
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -300,8 +301,15 @@ def _caller(*, record_systems: bool) -> Principal:
     known = _known(token, running)
     if known is None:
         raise Unauthenticated("the token is not known, or no longer good")
+    if not known.limits.admits(request.remote_addr):
+        # On record as its owner's; whoever brings it is answered as if it were not known.
+        g.principal = known.principal
+        note_refusal("address")
+        g.pop("principal")
+        raise Unauthenticated("the token is not known, or no longer good")
+    running.meters.note(running.sessions, known, now=running.clock())
     g.token = token
-    return known
+    return known.principal
 
 
 def _record_system(token: str | None, running: Runtime) -> Principal:
@@ -331,14 +339,14 @@ def _addresses(running: Runtime) -> frozenset[str]:
     return frozenset({whole, whole.removesuffix("/feedback")})
 
 
-def _known(token: str, running: Runtime) -> Principal | None:
-    """Whose token it is. One that was found good a moment ago is not looked up again."""
+def _known(token: str, running: Runtime) -> Known | None:
+    """The token, if it is good. One that was found good a moment ago is not looked up again."""
     now = running.clock()
     trusted = running.trusted.get(token)
     if trusted is not None and timedelta(0) <= now - trusted.since < TRUSTED_FOR:
-        return trusted.principal
+        return trusted.known
     with transaction(running.sessions, write=False) as session:
-        known = tokens.authenticate(session, token, now=now)
+        known = tokens.known(session, token, now=now)
     if known is None:
         running.trusted.pop(token, None)
         return None

@@ -19,10 +19,11 @@ from stewardship.declarations import Library, load
 from stewardship.declarations.connections import read_connections
 from stewardship.domain.connections import Connections
 from stewardship.domain.errors import DeclarationError, Unavailable
-from stewardship.domain.people import Principal
 from stewardship.record_keys import KeyRing
 from stewardship.services import organisations
 from stewardship.services.catalogue import SiteCatalogues, organisations_with_products
+from stewardship.services.tokens import Known
+from stewardship.token_use import Meters
 from stewardship.witness import open_database
 
 _NAME = "stewardship"
@@ -38,9 +39,9 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """Whose a token is, since when that is known, and whether its use has been written down."""
+    """A token that is known, since when, and whether its use has been written down."""
 
-    principal: Principal
+    known: Known
     since: datetime
     noted: bool = False
 
@@ -55,7 +56,8 @@ class Looked:
 
 @dataclass(frozen=True)
 class Runtime:
-    """One running application. ``trusted`` remembers tokens for a moment; ``auth`` alone uses it.
+    """One running application. ``trusted`` remembers tokens for a moment, ``meters`` how often they came;
+    ``auth`` alone uses both.
 
     ``library`` is as shipped. What an order is read and judged by is ``library_of`` its organisation.
     """
@@ -65,6 +67,7 @@ class Runtime:
     sessions: Sessions
     clock: Callable[[], datetime] = utc_now
     trusted: dict[str, Trusted] = field(default_factory=dict, repr=False)
+    meters: Meters = field(default_factory=Meters, repr=False)
     #: Whom the installation is connected to, and the keys of the record systems among them.
     connections: Connections = field(default_factory=Connections)
     key_ring: KeyRing = field(default_factory=KeyRing, repr=False)

@@ -59,6 +59,7 @@ def override_finding(said: Mapping[str, Any], decision_id: str, policy_id: str) 
             policy_id,
             reason=said["reason"],
             comment=said["comment"],
+            terms=runtime().library.identity.overrides,
             by=principal(),
             now=runtime().clock(),
         )

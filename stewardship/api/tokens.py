@@ -10,9 +10,10 @@ from marshmallow import fields
 from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.auth import Permission, principal, requires
 from stewardship.domain.people import Role
-from stewardship.intake.fields import Choice, Flag, Instant, StrictSchema, Token
+from stewardship.intake.fields import Choice, Flag, Instant, StrictSchema, Token, WholeNumber
 from stewardship.runtime import runtime
 from stewardship.services import tokens
+from stewardship.services.token_limits import MOST_PER_MINUTE
 
 room = Room("tokens", __name__, description="API tokens: whose, for what, for how long, and the end of one.")
 
@@ -25,6 +26,16 @@ class TokenAnswer(StrictSchema):
     role = Choice(Role, required=True)
     scopes = fields.List(
         fields.String(), required=True, metadata={"description": "Empty: all that the role may do."}
+    )
+    networks = fields.List(
+        fields.String(), required=True, metadata={"description": "Where from; empty: from everywhere."}
+    )
+    per_minute = WholeNumber(
+        least=1,
+        most=MOST_PER_MINUTE,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Uses a minute at the most."},
     )
     issued_at = Instant(required=True)
     issued_by = Token(required=True)
@@ -77,6 +88,8 @@ def _told(one: tokens.Listed) -> dict[str, object]:
         "user": one.user_id,
         "role": one.role.value,
         "scopes": list(one.scopes),
+        "networks": [str(network) for network in one.limits.networks],
+        "per_minute": one.limits.per_minute,
         "issued_at": one.issued_at,
         "issued_by": one.issued_by,
         "expires_at": one.expires_at,

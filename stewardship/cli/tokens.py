@@ -23,10 +23,28 @@ def tokens() -> None:
 @click.option(
     "--scope", "scopes", multiple=True, help="All that it may do, e.g. policies:read; may be repeated."
 )
-def issue(role: str, organisation: str, user: str | None, days: int, scopes: tuple[str, ...]) -> None:
+@click.option(
+    "--from",
+    "networks",
+    multiple=True,
+    metavar="NETWORK",
+    help="Where it may be used from, e.g. 10.20.0.0/16 or one address; may be repeated. Else everywhere.",
+)
+@click.option(
+    "--per-minute", type=int, help="How often a minute it may be used at the most; else any number."
+)
+def issue(
+    role: str,
+    organisation: str,
+    user: str | None,
+    days: int,
+    scopes: tuple[str, ...],
+    networks: tuple[str, ...],
+    per_minute: int | None,
+) -> None:
     """Make a token of a ROLE and print it, once: only its hash is kept.
 
-    Without --scope it may do all that the role may.
+    Without --scope it may do all that the role may. A program that has a fixed place should be bound to it.
     """
     import os
     from datetime import UTC, datetime, timedelta
@@ -37,9 +55,11 @@ def issue(role: str, organisation: str, user: str | None, days: int, scopes: tup
     from stewardship.domain.people import Principal, Role
     from stewardship.services import organisations
     from stewardship.services import tokens as service
+    from stewardship.services.token_limits import limits_of
     from stewardship.witness import open_database
 
     _refuse_strange(role, scopes)
+    limits = limits_of(networks, per_minute)
     settings = Settings.from_env(os.environ)
     if not settings.audit_key:
         raise Unavailable("STEWARDSHIP_AUDIT_KEY is not set, and nothing is done that cannot be recorded")
@@ -58,6 +78,7 @@ def issue(role: str, organisation: str, user: str | None, days: int, scopes: tup
             by=by,
             now=now,
             user_id=user,
+            limits=limits,
         )
     click.echo(token)
 
@@ -81,7 +102,11 @@ def list_(organisation: str, every: bool) -> None:
         used = f"used {one.last_used_at:%d %b %Y, %H} h UTC" if one.last_used_at else "never used"
         scopes = ", ".join(one.scopes) or "all of the role"
         until = f"until {one.expires_at:%d %b %Y}"
-        click.echo(f"{one.id}  {one.role.value}  {one.user_id}  {state}{until} · {scopes} · {used}")
+        bounds = [f"from {', '.join(str(network) for network in one.limits.networks) or 'everywhere'}"]
+        if one.limits.per_minute is not None:
+            bounds.append(f"{one.limits.per_minute} a minute")
+        told = " · ".join((until, scopes, *bounds, used))
+        click.echo(f"{one.id}  {one.role.value}  {one.user_id}  {state}{told}")
 
 
 @tokens.command()

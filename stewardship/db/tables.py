@@ -401,6 +401,7 @@ class Override(OfOrganisation, Base):
         belongs_to("findings", "decision_id", "policy_id", to=("decision_id", "policy_id")),
         one_of("by_role", Role),
         CheckConstraint("length(reason) > 0", name="reason_given"),
+        Index(None, "organisation_id", "by_user", "at"),
     )
 
     decision_id: Mapped[Key]

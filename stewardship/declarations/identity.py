@@ -17,6 +17,7 @@ from stewardship.domain.identity import (
     HashTerms,
     HookTokenTerms,
     IdentityTerms,
+    OverrideTerms,
     PasswordTerms,
     SecondFactorTerms,
     SessionTerms,
@@ -108,6 +109,12 @@ class _Refusals(StrictSchema):
     incident = _number(1, 1_000)
 
 
+class _Overrides(StrictSchema):
+    source = fields.Nested(_Source, required=True)
+    incident = _number(2, 10_000)
+    within_minutes = _number(1, 1_440)
+
+
 class _Identity(StrictSchema):
     password = fields.Nested(_Password, required=True)
     password_hash = fields.Nested(_Hash, required=True)
@@ -116,6 +123,7 @@ class _Identity(StrictSchema):
     throttle = fields.Nested(_Throttles, required=True)
     hook_token = fields.Nested(_HookToken, required=True)
     refusals = fields.Nested(_Refusals, required=True)
+    overrides = fields.Nested(_Overrides, required=True)
 
 
 def read_identity_terms(reference: Path) -> IdentityTerms:
@@ -159,6 +167,9 @@ def read_identity_terms(reference: Path) -> IdentityTerms:
         },
         hook_token=_hook_token(said["hook_token"]),
         refusals=said["refusals"]["incident"],
+        overrides=OverrideTerms(
+            said["overrides"]["incident"], timedelta(minutes=said["overrides"]["within_minutes"])
+        ),
     )
 
 

@@ -107,6 +107,14 @@ class HookTokenTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class OverrideTerms:
+    """So many overrides of one person within that time are an incident."""
+
+    incident: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityTerms:
     """All of it."""
 
@@ -118,6 +126,7 @@ class IdentityTerms:
     hook_token: HookTokenTerms
     #: From so many refusals within an hour on, it is an incident.
     refusals: int
+    overrides: OverrideTerms
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from stewardship.db.engine import new_id
 from stewardship.db.patients import insert_once
 from stewardship.db.tables import ExceptionStatus
 from stewardship.domain.errors import Conflict, Fault, Forbidden, InvalidInput
+from stewardship.domain.identity import OverrideTerms
 from stewardship.domain.people import Principal, Role
 from stewardship.domain.policy import Enforcement
-from stewardship.services import answers, audit, policy_versions, prescribers
+from stewardship.services import answers, audit, override_watch, policy_versions, prescribers
 from stewardship.services.standing import (
     ExceptionState,
     OverrideRecord,
@@ -67,11 +68,13 @@ def override(
     *,
     reason: str,
     comment: str = "",
+    terms: OverrideTerms | None = None,
     by: Principal,
     now: datetime,
 ) -> OverrideRecord:
     """Override a soft stop with one of its policy version's coded reasons.
 
+    By the terms, overrides that come too fast are on record as an incident; without terms nobody counts.
     Raises ``Forbidden`` for anybody but a prescriber, ``Conflict`` when it is no soft stop or was overridden
     before (the text names by whom and when), ``InvalidInput`` for a reason that is not one of the policy's.
     """
@@ -101,6 +104,8 @@ def override(
         )
     detail = {"policy": policy_id, "reason": reason, "comment": audit.keyed_hash(session, comment)}
     audit.record(session, "finding.overridden", subject=decision_id, by=by, now=now, detail=detail)
+    if terms is not None:
+        override_watch.look(session, terms=terms, by=by, now=now)
     return OverrideRecord(policy_id, reason, comment, by.user_id, now)
 
 

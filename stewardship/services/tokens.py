@@ -1,6 +1,7 @@
 """API tokens: shown once, kept as a hash, good for a while, for one role and what its scopes name.
 
 The token is 256 random bits, so a plain SHA-256 of it cannot be turned back; it is looked up by its hash.
+One may be bound to networks and to a number of uses a minute (``token_limits``).
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 from sqlalchemy import and_, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from stewardship.db import documents, tables
+from stewardship.db import documents, tables, token_tables
 from stewardship.db.engine import new_id
 from stewardship.db.patients import insert_once
 from stewardship.db.prepared import Prepared
 from stewardship.domain.errors import Conflict, InvalidInput, NotFound
 from stewardship.domain.people import Principal, Role
-from stewardship.services import audit
+from stewardship.services import audit, token_limits
+from stewardship.services.token_limits import NO_LIMITS, Limits
 
 #: No token lives longer: a forgotten one goes out by itself.
 LONGEST_LIFE = timedelta(days=90)
@@ -32,6 +34,7 @@ _PREFIX = "stw_"
 
 _tokens: Any = tables.ApiToken.__table__
 _users: Any = tables.User.__table__
+_limits: Any = token_tables.TokenLimit.__table__
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,16 @@ class Listed:
     expires_at: datetime
     last_used_at: datetime | None
     good: bool
+    limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A token that is good: whose it is, and what it is bound to."""
+
+    id: str
+    principal: Principal
+    limits: Limits
 
 
 def issue(
@@ -59,6 +72,7 @@ def issue(
     by: Principal,
     now: datetime,
     user_id: str | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> str:
     """Make a token for a user (a new one when none is named) and return it: it cannot be shown again.
 
@@ -93,13 +107,28 @@ def issue(
             "expires_at": expires_at,
         },
     )
-    detail = {"user": user, "role": role.value, "expires_at": expires_at, "scopes": sorted(set(scopes))}
+    token_limits.keep(session, token_id, limits, organisation_id=organisation_id)
+    detail: dict[str, Any] = {
+        "user": user,
+        "role": role.value,
+        "expires_at": expires_at,
+        "scopes": sorted(set(scopes)),
+    }
+    if limits != NO_LIMITS:
+        networks = [str(network) for network in limits.networks]
+        detail |= {"networks": networks, "per_minute": limits.per_minute}
     audit.record(session, "token.issued", subject=token_id, by=by, now=now, detail=detail)
     return token
 
 
 def authenticate(session: Session, token: str, *, now: datetime) -> Principal | None:
     """Whose token it is; ``None`` for one that is unknown, expired or revoked, or whose user is inactive."""
+    found = known(session, token, now=now)
+    return found.principal if found is not None else None
+
+
+def known(session: Session, token: str, *, now: datetime) -> Known | None:
+    """The same with what the token is bound to, which is for the caller to hold it to."""
     row = _BY_HASH.first(session, {"hash": _hash(token)})
     if (
         row is None
@@ -111,7 +140,8 @@ def authenticate(session: Session, token: str, *, now: datetime) -> Principal | 
     if session.info.get("writes"):
         note_use(session, token, now=now)
     scopes = frozenset(documents.decode(row.scopes, list[str]))
-    return Principal(row.user_id, row.organisation_id, Role(row.role), scopes)
+    principal = Principal(row.user_id, row.organisation_id, Role(row.role), scopes)
+    return Known(row.id, principal, token_limits.read(row.addresses, row.per_minute))
 
 
 def note_use(session: Session, token: str, *, now: datetime) -> None:
@@ -140,11 +170,12 @@ def revoke(session: Session, token_id: str, *, by: Principal, now: datetime) -> 
 def listed(session: Session, *, by: Principal, now: datetime, every: bool = False) -> list[Listed]:
     """The organisation's tokens that are good, or every one that there was; the newest first."""
     query = (
-        select(_tokens, _users.c.active)
+        select(_tokens, _users.c.active, _limits.c.addresses, _limits.c.per_minute)
         .join(
             _users,
             and_(_users.c.organisation_id == _tokens.c.organisation_id, _users.c.id == _tokens.c.user_id),
         )
+        .outerjoin(_limits, _ITS_LIMITS)
         .where(_tokens.c.organisation_id == by.organisation_id)
         .order_by(_tokens.c.issued_at.desc(), _tokens.c.id)
     )
@@ -159,14 +190,17 @@ def listed(session: Session, *, by: Principal, now: datetime, every: bool = Fals
             expires_at=row.expires_at,
             last_used_at=row.last_used_at,
             good=row.revoked_at is None and row.active and row.issued_at <= now < row.expires_at,
+            limits=token_limits.read(row.addresses, row.per_minute),
         )
         for row in session.connection().execute(query)
     ]
     return [one for one in found if every or one.good]
 
 
+_ITS_LIMITS = and_(_limits.c.organisation_id == _tokens.c.organisation_id, _limits.c.token_id == _tokens.c.id)
 _BY_HASH = Prepared(
     select(
+        _tokens.c.id,
         _tokens.c.organisation_id,
         _tokens.c.user_id,
         _tokens.c.role,
@@ -175,10 +209,13 @@ _BY_HASH = Prepared(
         _tokens.c.expires_at,
         _tokens.c.revoked_at,
         _users.c.active,
+        _limits.c.addresses,
+        _limits.c.per_minute,
     )
     .join(
         _users, and_(_users.c.organisation_id == _tokens.c.organisation_id, _users.c.id == _tokens.c.user_id)
     )
+    .outerjoin(_limits, _ITS_LIMITS)
     .where(_tokens.c.token_hash == bindparam("hash"))
 )
 _NOTE_USE = (

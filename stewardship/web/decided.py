@@ -11,6 +11,7 @@ from flask import Blueprint, Response, flash, redirect, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as WSGIResponse
 
+from stewardship import after_orders
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
 from stewardship.domain.directions import counted
@@ -45,12 +46,13 @@ def override(decision_id: str, policy_id: str) -> Response | WSGIResponse:
             policy_id,
             reason=request.form.get("reason", ""),
             comment=request.form.get("comment", ""),
+            terms=runtime().library.identity.overrides,
             by=principal(),
             now=runtime().clock(),
         )
         return "The stop is overridden, with your reason on record."
 
-    return _acted(decision_id, policy_id, "override", act)
+    return _acted(decision_id, policy_id, "override", act, look_again=True)
 
 
 @room.post("/decisions/<decision_id>/<policy_id>/exception")
@@ -95,15 +97,22 @@ def snooze(decision_id: str, policy_id: str) -> Response | WSGIResponse:
 
 
 def _acted(
-    decision_id: str, policy_id: str, what: str, act: Callable[[Session], str]
+    decision_id: str, policy_id: str, what: str, act: Callable[[Session], str], *, look_again: bool = False
 ) -> Response | WSGIResponse:
-    """Do it and show the decision again; when refused, with the reason and everything that was typed."""
+    """Do it and show the decision again; when refused, with the reason and everything that was typed.
+
+    An order that nothing stops any more counts from then on: its patient is looked at again.
+    """
     try:
         with transaction(runtime().sessions) as session:
             said = act(session)
     except (InvalidInput, Conflict) as refused:
         status = HTTPStatus.CONFLICT if isinstance(refused, Conflict) else HTTPStatus.UNPROCESSABLE_ENTITY
         return _page(decision_id, refused=refused, where=(policy_id, what), typed=request.form, status=status)
+    if look_again:
+        running, by = runtime(), principal()
+        library = running.library_of(by.organisation_id)
+        after_orders.look_again(running.sessions, library, decision_id, by=by, now=running.clock())
     flash(said, "success")
     return redirect(url_for("decided.show", decision_id=decision_id), HTTPStatus.SEE_OTHER)
 

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, flash, redirect, request
 from werkzeug.wrappers import Response as WSGIResponse
 
+from stewardship import after_orders
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
 from stewardship.domain.errors import Conflict, Fault, Forbidden, InvalidInput, StewardshipError
@@ -41,9 +42,9 @@ def exceptions() -> Response:
 @requires(Permission.COUNTERSIGN_EXCEPTIONS)
 def countersign(exception_id: str) -> Response | WSGIResponse:
     """Say yes or no to another person's request."""
-    by, said = principal(), request.form.get("approve", "")
+    running, by, said = runtime(), principal(), request.form.get("approve", "")
     try:
-        with transaction(runtime().sessions) as session:
+        with transaction(running.sessions) as session:
             standing.read_exception(session, exception_id, by=by)
             if said not in _ANSWERS:
                 fault = Fault("/approve", "not-a-choice", "Say yes or no.")
@@ -54,10 +55,13 @@ def countersign(exception_id: str) -> Response | WSGIResponse:
                 approve=_ANSWERS[said],
                 note=request.form.get("note", "")[:_LONGEST_NOTE],
                 by=by,
-                now=runtime().clock(),
+                now=running.clock(),
             )
     except (InvalidInput, Conflict, Forbidden) as refused:
         return _page(refused, exception_id, request.form)
+    # An order that nothing stops any more counts from now on.
+    library = running.library_of(by.organisation_id)
+    after_orders.look_again(running.sessions, library, state.decision_id, by=by, now=running.clock())
     flash(f"You have signed; the request is {state.status.value} now.", "success")
     return redirect("/exceptions", HTTPStatus.SEE_OTHER)
 

@@ -58,3 +58,21 @@ def test_a_user_keeps_one_role(url):
 def test_nothing_is_done_that_cannot_be_recorded(url, monkeypatch):
     monkeypatch.delenv("STEWARDSHIP_AUDIT_KEY")
     assert issue("ehr", "--organisation", "our-hospital").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--from", "192.0.2.1/24"), ("--from", "our-office"), ("--per-minute", "0")],
+    ids=["bits", "word", "none"],
+)
+def test_a_limit_that_means_nothing_makes_no_token(url, wrong):
+    done = issue("ehr", "--organisation", "our-hospital", *wrong)
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+def test_what_a_token_is_bound_to_is_listed(url):
+    issue("ehr", "--organisation", "our-hospital", "--from", "192.0.2.0/24", "--per-minute", "600")
+    issue("ehr", "--organisation", "our-hospital")
+    listed = CliRunner().invoke(main, ["tokens", "list", "--organisation", "our-hospital"]).stdout
+    assert "from 192.0.2.0/24 · 600 a minute" in listed
+    assert "from everywhere" in listed

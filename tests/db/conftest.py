@@ -17,6 +17,7 @@ from stewardship.db import (
     match_tables,
     plan_tables,
     tables,
+    token_tables,
     transaction,
 )
 from tests.builders import NOW, TODAY
@@ -187,6 +188,13 @@ def peopled(database: Sessions) -> Sessions:
             | {"note": "", "at": NOW},
         ),
         (tables.User, of | {"id": "u-1", "role": "prescriber", "active": True, "created_at": NOW}),
+        (
+            tables.ApiToken,
+            of
+            | {"id": "k-1", "token_hash": "0" * 64, "user_id": "u-1", "role": "prescriber", "scopes": "[]"}
+            | {"issued_at": NOW, "issued_by": "u-1", "expires_at": NOW + timedelta(days=1)},
+        ),
+        (token_tables.TokenLimit, of | {"token_id": "k-1", "addresses": "[]", "per_minute": 60, "used": 0}),
         (
             flag_tables.Flag,
             of

@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 
 from stewardship.db import connect, tables, transaction
 from stewardship.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, StewardshipError
+from stewardship.domain.identity import OverrideTerms
 from stewardship.domain.people import Principal, Role
 from stewardship.domain.policy import Breach, CannotTell, Disposition, Enforcement, Met
-from stewardship.services import decisions, orders
+from stewardship.services import decisions, orders, override_watch
 from tests.builders import NOW, a_chart, an_order
 from tests.postgres import AUDIT_KEYS
 from tests.services.declared import (
@@ -173,6 +174,59 @@ def test_of_many_who_override_at_once_one_wins_and_the_rest_are_told_who(clinic,
     assert all(won[0] in message for message in lost)
     with transaction(clinic, write=False) as session:
         assert session.execute(select(func.count()).select_from(tables.Override)).scalar_one() == 1
+
+
+# --- overrides that come too fast ----------------------------------------------------------------
+
+TERMS = OverrideTerms(incident=3, within=timedelta(minutes=10))
+
+
+def incidents(session):
+    asked = select(tables.AuditEvent.by_user, tables.AuditEvent.detail)
+    return session.execute(asked.where(tables.AuditEvent.action == override_watch.ACTION)).all()
+
+
+def overridden(session, *minutes, by=PRESCRIBER, start=0):
+    """Overrides of one decision each, at those minutes."""
+    for n, minute in enumerate(minutes, start):
+        one = submitted(session, SOFT, order_id=f"order-{by.user_id}-{n}")
+        at = NOW + timedelta(minutes=minute)
+        decisions.override(session, one, "soft", reason="benefit", terms=TERMS, by=by, now=at)
+
+
+def test_t36_overrides_that_come_too_fast_are_an_incident(clinic):
+    with transaction(clinic) as session:
+        overridden(session, 0, 4)
+        assert incidents(session) == []
+        overridden(session, 9, start=2)
+        assert [tuple(one) for one in incidents(session)] == [
+            (PRESCRIBER.user_id, '{"overrides":3,"within_minutes":10}')
+        ]
+
+
+def test_t36_more_of_the_same_fill_no_record(clinic):
+    with transaction(clinic) as session:
+        overridden(session, 0, 1, 2, 3, 4, 5)
+        assert len(incidents(session)) == 1
+
+
+def test_t36_overrides_at_leisure_are_none(clinic):
+    with transaction(clinic) as session:
+        overridden(session, 0, 5, 10, 15, 20)
+        assert incidents(session) == []
+
+
+def test_t36_two_people_are_not_one(clinic):
+    with transaction(clinic) as session:
+        overridden(session, 0, 1)
+        overridden(session, 2, by=a_person("prescriber", 2))
+        assert incidents(session) == []
+
+
+def test_t36_a_later_burst_is_another_incident(clinic):
+    with transaction(clinic) as session:
+        overridden(session, 0, 1, 2, 60, 61, 62)
+        assert len(incidents(session)) == 2
 
 
 # --- exceptions --------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from stewardship.domain.drugs import Medication
 from stewardship.domain.people import Principal, Role
 from stewardship.services import history, patients, reassessments
 from tests.api.conftest import ELSEWHERE
-from tests.builders import NOW, TODAY, a_chart, a_supply
+from tests.builders import NOW, TODAY, a_chart, a_drug, a_supply
 from tests.web.conftest import HERE, form_token, running_of, signed_in
 
 _numbers = count(1)
@@ -367,6 +367,36 @@ def test_a_reason_is_one_of_the_policys(app: Flask, prescriber: FlaskClient, rea
     assert answer.status_code == 422
     assert "give one of the policy&#39;s reasons" in answer.text
     assert "What I typed" in answer.text
+
+
+def test_an_order_whose_last_stop_is_overridden_on_its_page_is_looked_at_for_the_pharmacist(
+    app: Flask, prescriber: FlaskClient
+) -> None:
+    """As over the API: what nothing stops any more is a supply, and stands beside the diazepam."""
+    diazepam = a_supply(start=TODAY, days=30, drug=a_drug("diazepam", "3322", code="197591"))
+    patient = a_patient(app, diazepam)
+    decision = submit(prescriber, patient, phase="chronic", days="30", quantity="120")
+    overrides = set(
+        re.findall(rf'action="({re.escape(decision)}/[a-z0-9-]+/override)"', prescriber.get(decision).text)
+    )
+    assert overrides
+    assert beside(app, patient) == []
+    for action in overrides:
+        page = prescriber.get(decision).text
+        reason = re.search(
+            rf'action="{re.escape(action)}".*?name="reason"[^>]*value="([a-z-]+)"', page, re.DOTALL
+        )
+        assert reason is not None
+        assert send(prescriber, action, {"reason": reason[1]}).status_code == 303
+    assert beside(app, patient) == ["order"]
+
+
+def beside(app: Flask, patient: str) -> list[str]:
+    """By what the patient's flags about an opioid beside a benzodiazepine were raised."""
+    with transaction(running_of(app).sessions, write=False) as session:
+        asked = text("SELECT source FROM flags WHERE patient_id = :patient AND kind = :kind")
+        of = {"patient": id_in(patient), "kind": "opioid-with-benzodiazepine"}
+        return list(session.execute(asked, of).scalars())
 
 
 def test_a_finding_rests_for_a_while_and_not_for_longer_than_allowed(

@@ -9,7 +9,7 @@ import pytest
 from stewardship import importing
 from stewardship.db import transaction
 from stewardship.domain.people import Principal, Role
-from stewardship.services import candidates
+from stewardship.services import candidates, decisions
 from tests.api.conftest import ELSEWHERE, HERE, NOW, a_case, caller, json
 from tests.intake.asap.files import PRESCRIBER, a_file, dispensing, patient
 from tests.services.feeding import TERMS, a_feed
@@ -44,6 +44,21 @@ def test_an_exception_is_countersigned_by_another(client, asked):
     )
     assert done.status_code == 303
     assert "not without &lt;tests&gt;" in client.get("/exceptions").text
+
+
+def test_an_order_whose_stop_was_lifted_on_the_page_is_looked_at_for_the_pharmacist(
+    client, asked, monkeypatch
+):
+    looked = []
+    monkeypatch.setattr(
+        "stewardship.services.watch.after_order",
+        lambda session, library, decision, **_: looked.append(decision),
+    )
+    signed_in(client, Role.PHARMACIST)
+    at = f"/exceptions/{asked[0]}/countersignatures"
+    assert send(client, at, approve="yes", note="seen").status_code == 303
+    with transaction(running_of(client.application).sessions, write=False) as session:
+        assert looked == [decisions.read_exception(session, asked[0], by=BY).decision_id]
 
 
 def test_ones_own_request_is_shown_and_cannot_be_signed(client, asked):

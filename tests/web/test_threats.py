@@ -8,18 +8,23 @@ import logging
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from stewardship.app import create_app
 from stewardship.auth import permission_of
 from stewardship.db import tables, transaction
+from stewardship.domain.identity import OverrideTerms
 from stewardship.domain.people import Role
 from stewardship.observability import configure_logging
-from tests.api.conftest import Caller, a_case, a_token
+from stewardship.services import override_watch
+from tests.api.conftest import SETTINGS, Caller, a_case, a_token
 from tests.api.conftest import json as body_of
-from tests.web.conftest import running_of, signed_in
+from tests.web.conftest import form_token, running_of, signed_in
 from tests.web.people import PASSWORD, is_in, send, somebody
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,6 +217,49 @@ def test_t36_a_reason_can_be_read(app, issued, act, reason):
     decided = body_of(who.post("/api/v1/orders", a_case(days=30, refills=2, quantity=120)))
     where = f"/api/v1/decisions/{decided['id']}/findings/short-course/{act}"
     assert who.post(where, {"reason": reason}).status_code == 422
+
+
+def soft_stop(who, number):
+    """An order that needs a reason: the decision, the policy and a reason of its."""
+    patient = f"p-fast-{number}"
+    decided = body_of(who.post("/api/v1/orders", a_case(days=None, patient=patient, history=None)))
+    stop = next(f for f in decided["findings"] if f["enforcement"] == "soft-stop")
+    return decided["id"], stop["policy"], stop["override_reasons"][0]["code"]
+
+
+@pytest.mark.parametrize("face", ["page", "api"])
+def test_t36_overrides_one_after_the_other_are_an_incident(library, sessions, clock, issued, face):
+    """Whichever way they come, by the number of the terms: here three, so that the test is short."""
+    terms = OverrideTerms(incident=3, within=timedelta(minutes=10))
+    hasty = replace(library, identity=replace(library.identity, overrides=terms))
+    app = create_app(SETTINGS, library=hasty, sessions=sessions, clock=clock)
+    client = app.test_client()
+    user = signed_in(client, Role.PRESCRIBER).user_id
+    api = Caller(app, issued["org-here", Role.PRESCRIBER])
+    if face == "api":
+        user = body_of(api.get("/api/v1/whoami"))["user"]
+    for number in range(3):
+        assert incidents_of(sessions, user) == []
+        decision, policy, reason = soft_stop(api, f"{face}-{number}")
+        if face == "page":
+            form = {"reason": reason, "csrf_token": form_token(client)}
+            assert client.post(f"/decisions/{decision}/{policy}/override", data=form).status_code == 303
+        else:
+            where = f"/api/v1/decisions/{decision}/findings/{policy}/override"
+            assert api.post(where, {"reason": reason}).status_code == 200
+    assert incidents_of(sessions, user) == ['{"overrides":3,"within_minutes":10}']
+
+
+def test_t36_the_terms_in_force_are_fifty_in_ten_minutes(library):
+    assert library.identity.overrides == OverrideTerms(incident=50, within=timedelta(minutes=10))
+
+
+def incidents_of(sessions, user):
+    with transaction(sessions, write=False) as session:
+        asked = select(tables.AuditEvent.detail).where(
+            tables.AuditEvent.action == override_watch.ACTION, tables.AuditEvent.subject == user
+        )
+        return list(session.execute(asked).scalars())
 
 
 def test_t36_nobody_countersigns_his_own(app, issued, sessions):
