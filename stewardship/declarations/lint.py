@@ -36,6 +36,7 @@ from stewardship.declarations.drugs import (
     read_exemptions,
     rows,
 )
+from stewardship.declarations.triggers import TRIGGERS, read_triggers
 from stewardship.domain import rxnorm_names
 from stewardship.domain.codes import ICD10CM, RXNORM, SNOMED, CodeSets, Coding
 from stewardship.domain.drugs import Catalogue, Drug, DrugClass, Release, ingredients_of
@@ -137,7 +138,7 @@ def _provenance(reference: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name in (
         *("exemptions.toml", "expectations.toml", "suggestions.toml", "drugs/classification.toml"),
         *("plans.toml", "taper.toml", "boards.toml"),
-        *(EVIDENCE, CONDITIONS, TREATMENTS, CONTRAINDICATIONS),
+        *(EVIDENCE, CONDITIONS, TREATMENTS, CONTRAINDICATIONS, TRIGGERS),
     ):
         yield name, checked(reference / name, _Loose()).get("provenance", {})
     said = {f"drugs/{e.get('name')}": e for e in checked(reference / "drugs/sources.toml", _Loose())["file"]}
@@ -223,6 +224,7 @@ def _shaped(file: str, rule: str, codes: list[str], well: Callable[[str], bool])
 
 def _alternatives(reference: Path, code_sets: CodeSets) -> Iterator[Complaint]:
     declared = read_alternatives(reference)
+    read_triggers(reference, declared)
     for condition in declared.conditions:
         codes = [Coding(ICD10CM, code) for code, verified in condition.prefixes.items() if verified]
         codes += [Coding(SNOMED, code) for code, verified in condition.concepts.items() if verified]

@@ -165,6 +165,9 @@ def test_clearance_is_used_before_egfr_and_egfr_says_that_it_stands_in(ask):
         (MIGRAINE, "triptan", {"problems": frozenset({"cardiovascular-disease"})}, "triptan-cardiovascular"),
         (SCIATICA, "epidural-steroid", {"medicines": (taken("warfarin"),)}, "epidural-anticoagulant"),
         (SCIATICA, "epidural-steroid", {"problems": frozenset({"infection"})}, "injection-infection"),
+        ("M16.11", "topical-nsaid", {}, "condition:osteoarthritis-hip"),
+        ("G50.0", "triptan", {}, "condition:trigeminal-neuralgia"),
+        ("G50.0", "carbamazepine", {"medicines": (taken("phenelzine"),)}, "carbamazepine-maoi"),
     ],
 )
 def test_what_rules_a_treatment_out(ask, code, treatment, said, rule):
@@ -208,6 +211,25 @@ def test_an_opioid_beside_a_gabapentinoid_asks_for_care(ask):
     found = ask(SCIATICA, medicines=(OXYCODONE,))
     (option,) = [o for o in found.offered if o.treatment.id == "pregabalin"]
     assert [r.text for r in option.cautions] == ["breathing: takes oxycodone"]
+
+
+@pytest.mark.parametrize(
+    ("code", "treatment", "said", "rule"),
+    [
+        ("M17.11", "acetaminophen", {"medicines": (taken("warfarin"),)}, "acetaminophen-warfarin"),
+        (BACK, "acetaminophen", {"phase": Phase.ACUTE}, "condition:low-back-acute"),
+        (BACK, "oral-nsaid", {"problems": frozenset({"liver-disease"})}, "nsaid-liver"),
+        (BACK, "oral-nsaid", {"medicines": (taken("sertraline"),)}, "nsaid-antidepressant"),
+        (BACK, "oral-nsaid", {"medicines": (taken("lithium"),)}, "nsaid-lithium"),
+        (BACK, "topical-nsaid", {"egfr": Decimal(28)}, "topical-nsaid-kidney"),
+        ("G50.0", "carbamazepine", {"medicines": (OXYCODONE,)}, "carbamazepine-opioid"),
+    ],
+)
+def test_what_asks_for_care_is_offered_and_nothing_to_begin_with(ask, code, treatment, said, rule):
+    found = ask(code, **said)
+    (option,) = [o for o in found.offered if o.treatment.id == treatment]
+    assert rule in {r.rule for r in option.cautions}
+    assert treatment not in {o.treatment.id for o in found.together}
 
 
 def test_a_medicine_is_no_caution_about_itself(ask):

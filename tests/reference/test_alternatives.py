@@ -14,6 +14,7 @@ import pytest
 from stewardship.declarations.alternatives import read_alternatives
 from stewardship.declarations.lint import lint, overdue
 from stewardship.declarations.places import REFERENCE
+from stewardship.declarations.triggers import read_triggers
 from stewardship.domain.alternatives import Alternatives
 from stewardship.domain.codes import ICD10CM, SNOMED, Coding
 from stewardship.domain.errors import DeclarationError
@@ -26,6 +27,8 @@ LOW_BACK_CHRONIC = (
     "acupuncture | oral-nsaid duloxetine"
 )
 NOT_FOR_BACK = {"oral-corticosteroid", "gabapentin", "pregabalin"}
+# Offered where an NSAID does not suit, with the words that it was not shown to help.
+NOT_FOR_ACUTE_BACK = NOT_FOR_BACK | {"acetaminophen"}
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +38,11 @@ def declared() -> Alternatives:
 
 ROWS = [
     ("M54.50", ACUTE, "low-back-acute",
-     "heat massage acupuncture spinal-manipulation | oral-nsaid muscle-relaxant", "", NOT_FOR_BACK),
+     "heat massage acupuncture spinal-manipulation | oral-nsaid muscle-relaxant", "", NOT_FOR_ACUTE_BACK),
     ("S33.5XXA", ANY, "low-back-acute",
-     "heat massage acupuncture spinal-manipulation | oral-nsaid muscle-relaxant", "", NOT_FOR_BACK),
+     "heat massage acupuncture spinal-manipulation | oral-nsaid muscle-relaxant", "", NOT_FOR_ACUTE_BACK),
+    ("S39.012A", ANY, "low-back-acute",
+     "heat massage acupuncture spinal-manipulation | oral-nsaid muscle-relaxant", "", NOT_FOR_ACUTE_BACK),
     ("M54.59", CHRONIC, "low-back-chronic",
      LOW_BACK_CHRONIC, "facet-injection radiofrequency-ablation", NOT_FOR_BACK),
     ("M54.16", ANY, "radiculopathy", "physical-therapy | oral-nsaid gabapentin pregabalin",
@@ -59,9 +64,24 @@ ROWS = [
      "nerve-block scs-trial spinal-cord-stimulation drg-trial drg-stimulation", set()),
     ("G56.41", ANY, "crps", "desensitisation cbt | gabapentin pregabalin",
      "nerve-block scs-trial spinal-cord-stimulation drg-trial drg-stimulation", set()),
-    ("M17.11", ANY, "osteoarthritis-knee-hip",
+    ("M51.16", ANY, "radiculopathy", "physical-therapy | oral-nsaid gabapentin pregabalin",
+     "epidural-steroid nerve-root-block scs-trial spinal-cord-stimulation", {"oral-corticosteroid"}),
+    ("M17.11", ANY, "osteoarthritis-knee",
      "exercise weight-loss | topical-nsaid oral-nsaid duloxetine",
      "joint-injection hyaluronic-acid prp", set()),
+    ("M16.11", ANY, "osteoarthritis-hip", "exercise weight-loss | oral-nsaid duloxetine",
+     "joint-injection hyaluronic-acid prp", {"topical-nsaid"}),
+    ("M19.011", ANY, "shoulder", "physical-therapy | oral-nsaid", "joint-injection", set()),
+    ("M54.2", ANY, "neck", "exercise physical-therapy | oral-nsaid",
+     "facet-injection radiofrequency-ablation", set()),
+    ("M54.6", ANY, "back-other", "exercise physical-therapy | oral-nsaid", "", set()),
+    ("M25.561", ANY, "joint-other", "exercise | topical-nsaid oral-nsaid", "joint-injection", set()),
+    ("M06.9", ANY, "inflammatory-arthritis", "exercise physical-therapy | oral-nsaid", "joint-injection",
+     set()),
+    ("M75.101", ANY, "soft-tissue", "physical-therapy | topical-nsaid oral-nsaid", "joint-injection", set()),
+    ("M26.62", ANY, "jaw-joint", "| oral-nsaid", "", set()),
+    ("G50.0", ANY, "trigeminal-neuralgia", "| carbamazepine", "nerve-block", {"oral-nsaid", "triptan"}),
+    ("G50.1", ANY, "headache-facial", "| oral-nsaid triptan", "nerve-block", set()),
     ("M25.511", ANY, "shoulder", "physical-therapy | oral-nsaid", "joint-injection", set()),
     ("S93.401A", ANY, "acute-injury",
      "topical-nsaid topical-menthol oral-nsaid acetaminophen | acupressure tens", "", set()),
@@ -74,8 +94,6 @@ ROWS = [
     ("G43.909", ANY, "migraine", "| oral-nsaid triptan", "nerve-block", set()),
     ("G44.209", ANY, "headache-facial", "| oral-nsaid triptan", "nerve-block", set()),
     ("G89.22", ANY, "post-surgical", "physical-therapy | topical-lidocaine gabapentin pregabalin",
-     "nerve-block", set()),
-    ("G89.18", ANY, "post-surgical", "physical-therapy | topical-lidocaine gabapentin pregabalin",
      "nerve-block", set()),
     ("G89.4", ANY, "chronic-pain-syndrome", "physical-therapy cbt pacing sleep |", "", set()),
     ("G89.11", ANY, "severe-acute", "acetaminophen oral-nsaid | physical-therapy", "nerve-block", set()),
@@ -106,6 +124,13 @@ def test_what_comes_first_what_follows_and_what_is_advised_against(
     assert condition.sources
 
 
+@pytest.mark.parametrize("code", ["G89.12", "G89.18"])
+def test_acute_pain_after_surgery_is_of_both_rows(declared: Alternatives, code: str) -> None:
+    rows = {m.condition.id: m.condition for m in match(declared.conditions, [Coding(ICD10CM, code)])}
+    assert set(rows) == {"post-surgical", "severe-acute"}
+    assert "short course of a short-acting opioid is appropriate" in rows["severe-acute"].opioid
+
+
 @pytest.mark.parametrize("code", ["D57.3", "C44.91", "R07.9", "Z85.118"])
 def test_a_trait_a_skin_cancer_and_other_codes_are_no_condition_of_the_map(
     declared: Alternatives, code: str
@@ -122,6 +147,9 @@ def test_a_trait_a_skin_cancer_and_other_codes_are_no_condition_of_the_map(
         ("M54.31", False),
         ("G43.1", False),
         ("S93.4", False),
+        ("M51.16", True),
+        ("M51.17", False),
+        ("M54.2", False),
     ],
 )
 def test_a_code_that_no_source_confirmed_says_so(declared: Alternatives, code: str, verified: bool) -> None:
@@ -143,7 +171,7 @@ def test_the_rows_that_are_exempt_press_nobody(declared: Alternatives) -> None:
     }
 
 
-@pytest.mark.parametrize("condition", ["radiculopathy", "disc", "spinal-stenosis", "low-back-acute"])
+@pytest.mark.parametrize("condition", ["radiculopathy", "disc", "spinal-stenosis", "low-back-acute", "neck"])
 def test_a_neurological_deficit_is_urgent_and_no_opioid_question(
     declared: Alternatives, condition: str
 ) -> None:
@@ -235,6 +263,13 @@ def test_a_source_that_is_overdue_is_named() -> None:
         ("contraindications.toml", "ceiling_mg = 700", "", "ceiling"),
         ("contraindications.toml", 'egfr = "eGFR', 'gfr = "eGFR', "egfr"),
         ("contraindications.toml", '"warfarin"', '"warfarine"', "warfarine"),
+        ("triggers.toml", 'sources = ["hospital-practice"]', "sources = []", "sources"),
+        ("triggers.toml", 'sources = ["hospital-practice"]', 'sources = ["hearsay"]', "hearsay"),
+        ("triggers.toml", '["hospital-practice"]\nverified = true', '["unconfirmed"]\nverified = true',
+         "no source confirms it"),
+        ("triggers.toml", 'conditions = ["crps"', 'conditions = ["crbs"', "crbs"),
+        ("triggers.toml", 'routes = ["primary-care"]', 'routes = ["primary"]', "primary"),
+        ("triggers.toml", "days_until = 4\n", "", "holds always"),
         ("evidence.toml", "review_by = 2027-05-21", "review_by = 2014-05-21", "the second the later one"),
     ],
 )  # fmt: skip
@@ -246,9 +281,17 @@ def test_a_wrong_file_is_refused_with_words_for_its_author(
     assert was in text
     path.write_text(text.replace(was, wrong, 1))
     with pytest.raises(DeclarationError) as refused:
-        read_alternatives(copied)
+        read_triggers(copied, read_alternatives(copied))
     assert named in refused.value.message
     assert file in refused.value.message
+
+
+def test_a_file_whose_day_of_review_is_before_its_own_is_found(copied: Path) -> None:
+    files = {"conditions.toml", "treatments.toml", "contraindications.toml", "triggers.toml", "evidence.toml"}
+    for file in files:
+        first, _, rest = (copied / file).read_text().partition("review_by = ")
+        (copied / file).write_text(f"{first}review_by = 2020-01-01\n{rest.partition(chr(10))[2]}")
+    assert {c.file for c in lint(copied) if c.rule == "review-date"} == files
 
 
 @pytest.mark.parametrize(
