@@ -38,6 +38,7 @@ COMMANDS = {
     "report": "stewardship.cli.report:report",
     "measures": "stewardship.cli.measures:measures",
     "audit": "stewardship.cli.audit:audit",
+    "retention": "stewardship.cli.retention:retention",
     "db": "stewardship.cli.db:db",
     "user": "stewardship.cli.user:user",
     "tokens": "stewardship.cli.tokens:tokens",

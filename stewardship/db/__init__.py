@@ -26,6 +26,7 @@ from stewardship.db import job_tables as job_tables
 from stewardship.db import match_tables as match_tables
 from stewardship.db import outreach_tables as outreach_tables
 from stewardship.db import plan_tables as plan_tables
+from stewardship.db import retention_tables as retention_tables
 from stewardship.db import token_tables as token_tables
 from stewardship.db.engine import AuditKeys, Sessions, connect, transaction
 

@@ -69,6 +69,9 @@ INSERT_ONLY = (
     "measurements",
     "measurement_errors",
     "reassessment_measurements",
+    "legal_holds",
+    "legal_hold_ends",
+    "erasures",
 )
 
 Id = Annotated[str, mapped_column(Words(ID_LENGTH))]

@@ -24,6 +24,7 @@ from stewardship.declarations.plans import read_boards, read_plan_terms
 from stewardship.declarations.policies import References, read_policies
 from stewardship.declarations.reassessment import read_calendar, read_clock, working_days
 from stewardship.declarations.reports import read_fewest_shown
+from stewardship.declarations.retention import read_retention
 from stewardship.declarations.suggestions import read_suggestions
 from stewardship.declarations.taper import read_taper_terms
 from stewardship.declarations.triggers import read_triggers
@@ -44,6 +45,7 @@ from stewardship.domain.pain_plan import PlanTerms
 from stewardship.domain.policy import Policy, in_force
 from stewardship.domain.prescribers import BoardTerms
 from stewardship.domain.reassessment import ClockTerms
+from stewardship.domain.retention import Retention
 from stewardship.domain.suggestions import Offer
 from stewardship.domain.taper_schedule import TaperTerms
 from stewardship.domain.triggers import Triggers
@@ -94,6 +96,8 @@ class Library:
     identity: IdentityTerms
     #: The least number of people that a report shows.
     fewest_shown: int
+    #: How long records are kept.
+    retention: Retention
     #: What decisions mean, in words for patients.
     explanations: Explanations
     suggestions: tuple[Offer, ...] = ()
@@ -174,4 +178,5 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         identity=read_identity_terms(reference),
         measures=read_measures(reference, factor_sets, code_sets),
         fewest_shown=read_fewest_shown(reference),
+        retention=read_retention(reference),
     )

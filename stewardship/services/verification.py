@@ -19,7 +19,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, tables
-from stewardship.services import audit, policy_versions
+from stewardship.services import audit, policy_versions, removals
 from stewardship.services.growth import Grown, grow
 from stewardship.services.notes import Signed
 from stewardship.services.orders import content_digest
@@ -78,6 +78,8 @@ class _Witnessed:
     decided: dict[str, Row[Any]] = field(default_factory=dict)
     said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     submitted: set[tuple[str, str]] = field(default_factory=set)
+    #: What is gone because its time was over.
+    removed: removals.Removals = field(default_factory=removals.Removals)
 
     def read(self, session: Session, organisation_id: str, portion: Sequence[Row[Any]]) -> None:
         """Read the decisions that a portion of entries speaks of, with their findings and orders."""
@@ -106,6 +108,8 @@ def verify(
     trail = audit.Trail(session, organisation_id)
     walk = _Walk(keys, _Against.of(organisation_id, checkpoints), public)
     witnessed = _Witnessed()
+    if not public:
+        witnessed.removed = removals.read(session, organisation_id)
     for portion in trail.after(0):
         if not public:
             witnessed.read(session, organisation_id, portion)
@@ -209,6 +213,10 @@ class _Walk:
 
 def _record_fault(session: Session, entry: Row[Any], witnessed: _Witnessed) -> Fault | None:
     compare = _WITNESSES.get(entry.action)
+    if entry.action in _OF_REMOVED and entry.subject in witnessed.removed.decisions:
+        compare = _removed
+    elif entry.action == "card.feedback" and entry.subject in witnessed.removed.cards:
+        return None
     wrong = compare(session, entry, documents.decode_shown(entry.detail), witnessed) if compare else None
     return Fault(entry.seq, "record", wrong) if wrong else None
 
@@ -239,6 +247,27 @@ def _decided(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen:
         seen.versions.add((policy_id, version, sha256))
     seen.lists.add(row.policies_document)
     return _submitted_is_there(entry, row, seen)
+
+
+def _removed(_session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    """Of a decision whose time was over nothing is there but its digest; rows that are there after all are
+    rows that no entry speaks of."""
+    if _WITNESSES[entry.action] is not _decided:
+        return None
+    seen.versions.update(seen.removed.policies[entry.subject])
+    return seen.removed.decided(entry.subject, detail["sha256"])
+
+
+def _purged(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    return removals.purged(session, entry, detail, seen.removed)
+
+
+def _placed(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    return removals.placed(session, entry, detail, seen.removed)
+
+
+def _lifted(session: Session, entry: Row[Any], detail: Mapping[str, Any], seen: _Witnessed) -> str | None:
+    return removals.lifted(session, entry, detail, seen.removed)
 
 
 def _submitted_is_there(entry: Row[Any], row: Row[Any], seen: _Witnessed) -> str | None:
@@ -336,7 +365,22 @@ _WITNESSES: dict[str, _Witness] = {
     "finding.snoozed": _snoozed,
     "snooze.ended": _ended,
     "card.feedback": _reported,
+    removals.PURGED: _purged,
+    "hold.placed": _placed,
+    "hold.lifted": _lifted,
 }
+#: What is said about a decision, and goes with it.
+_OF_REMOVED = frozenset(
+    {
+        "order.checked",
+        "order.submitted",
+        "finding.overridden",
+        "exception.requested",
+        "exception.countersigned",
+        "finding.snoozed",
+        "snooze.ended",
+    }
+)
 
 
 def _extra(session: Session, organisation_id: str, seen: _Witnessed) -> Fault | None:
@@ -368,4 +412,5 @@ def _extra(session: Session, organisation_id: str, seen: _Witnessed) -> Fault | 
         if seen.requests.get(exception) != status:
             said = seen.requests.get(exception, "nothing")
             return Fault(None, "extra", f"exception {exception} is {status}; the chain says {said}")
-    return None
+    unheard = removals.unspoken(session, organisation_id, seen.removed)
+    return None if unheard is None else Fault(None, "extra", unheard)

@@ -16,6 +16,7 @@ from stewardship.db import (
     import_tables,
     match_tables,
     plan_tables,
+    retention_tables,
     tables,
     token_tables,
     transaction,
@@ -128,6 +129,14 @@ def peopled(database: Sessions) -> Sessions:
             | {"import_id": "i-1", "seq": 1, "dispensing_id": "x", "version": "v", "reporting": "new"}
             | {"source_id": "s-1", "identity_id": "n-1", "line": 1, "document": "{}", "received_at": NOW},
         ),
+        (
+            retention_tables.Erasure,
+            of
+            | {"kind": "decision", "record_id": "d-0", "portion": "q-1", "patient_id": "1", "at": NOW}
+            | {"sha256": "0" * 64, "kept": "{}"},
+        ),
+        (retention_tables.LegalHold, of | by | {"id": "h-1", "patient_id": "1", "reason": "r", "at": NOW}),
+        (retention_tables.LegalHoldEnd, of | by | {"hold_id": "h-1", "reason": "r", "at": NOW}),
         (function_tables.FunctionGoal, of | {"id": "g-1", "patient_id": "1", "set_at": NOW}),
         (
             function_tables.FunctionGoalEvent,

@@ -1,0 +1,233 @@
+"""``stewardship retention``: how long records are kept, what is past its time, and legal holds."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from stewardship.db import Sessions
+    from stewardship.declarations import Library
+    from stewardship.domain.people import Principal
+    from stewardship.services.holds import Hold
+    from stewardship.services.retention import Past
+
+_ORGANISATION = click.argument("organisation")
+_REASON = click.option("--reason", required=True, help="Why; it is kept.")
+_AS = click.option("--as", "user", default="operator", show_default=True, help="Who of compliance does it.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+
+
+@click.group()
+def retention() -> None:
+    """How long records are kept: see what is past its time, remove it, place and lift legal holds.
+
+    Terms are in reference/retention.toml. The database is the one that STEWARDSHIP_DATABASE_URL names;
+    STEWARDSHIP_AUDIT_KEY keys the record of what is done. Nothing is ever removed by itself.
+    """
+
+
+@retention.command()
+@_JSON
+def terms(as_json: bool) -> None:
+    """Say how long each kind of record is kept, on what that rests, and what is never removed."""
+    from stewardship.declarations import load
+
+    said = load().retention
+    if as_json:
+        _print(
+            {
+                "terms": [
+                    {
+                        "kind": term.kind,
+                        "title": term.title,
+                        "what": term.what,
+                        "years": term.years,
+                        "until_age": term.until_age,
+                        "sources": [
+                            {"title": s.title, "url": s.url, "date": s.date, "verified": s.verified}
+                            for s in term.sources
+                        ],
+                    }
+                    for term in said.terms.values()
+                ],
+                "kept": [{"id": one.id, "title": one.title, "why": one.why} for one in said.kept],
+            }
+        )
+        return
+    for term in said.terms.values():
+        age = f", and until the patient is {term.until_age}" if term.until_age else ""
+        click.echo(f"{term.kind}: {term.years} years{age}. {term.title}. {term.what}")
+        for source in term.sources:
+            mark = "" if source.verified else " [not verified]"
+            click.echo(f"    {source.title} ({source.date.isoformat()}){mark}")
+    click.echo("never removed:")
+    for one in said.kept:
+        click.echo(f"    {one.title}. {one.why}")
+
+
+@retention.command()
+@_ORGANISATION
+@_JSON
+def report(organisation: str, as_json: bool) -> None:
+    """Say what of ORGANISATION is past its time, and what would go. Nothing is changed."""
+    from datetime import UTC, datetime
+
+    from stewardship.db import transaction
+    from stewardship.services import retention as service
+
+    sessions, library, by = _place(organisation, "operator")
+    with transaction(sessions, write=False) as session:
+        found = service.past(session, library.retention, by=by, now=datetime.now(UTC))
+    if as_json:
+        _print({"kinds": [service.past_json(one) for one in found]})
+        return
+    _tell(found)
+
+
+@retention.command()
+@_ORGANISATION
+@click.option("--kind", "kinds", multiple=True, help="Only this kind; all of them unless named.")
+@click.option(
+    "--portion", default=200, show_default=True, type=click.IntRange(1, 5_000), help="Records at once."
+)
+@click.option("--yes", is_flag=True, help="Without it, only what would go is said.")
+@_AS
+def apply(organisation: str, kinds: tuple[str, ...], portion: int, yes: bool, user: str) -> None:
+    """Remove what of ORGANISATION is past its time and kept by no hold, portion by portion.
+
+    Each portion is one transaction with its entry of the audit trail. Whoever is interrupted calls it again.
+    """
+    from datetime import UTC, datetime
+
+    from stewardship.db import transaction
+    from stewardship.services import retention as service
+
+    sessions, library, by = _place(organisation, user)
+    if not yes:
+        with transaction(sessions, write=False) as session:
+            found = service.past(session, library.retention, by=by, now=datetime.now(UTC))
+        _tell([one for one in found if not kinds or one.term.kind in kinds])
+        click.echo("nothing was removed: say --yes to remove it", err=True)
+        return
+    for kind in kinds or library.retention.terms:
+        rows = 0
+        while True:
+            with transaction(sessions) as session:
+                gone = service.remove(
+                    session, library.retention, kind, by=by, now=datetime.now(UTC), most=portion
+                )
+            rows += gone.rows
+            if not gone.rows:
+                break
+            if sys.stderr.isatty():
+                click.echo(f"\r{kind}: {rows:,}", nl=False, err=True)
+        click.echo(f"{kind}: {rows:,} removed")
+
+
+@retention.command()
+@_ORGANISATION
+@click.option("--patient", metavar="EHR-ID", help="Only of this patient; everything unless named.")
+@_REASON
+@_AS
+def hold(organisation: str, patient: str | None, reason: str, user: str) -> None:
+    """Place a legal hold: nothing of the patient, or of ORGANISATION, is removed until it is lifted."""
+    from datetime import UTC, datetime
+
+    from stewardship.db import transaction
+    from stewardship.services import holds
+
+    sessions, _, by = _place(organisation, user)
+    with transaction(sessions) as session:
+        made = holds.place(session, patient=patient, reason=reason, by=by, now=datetime.now(UTC))
+    click.echo(f"{made.id} holds {'everything' if patient is None else 'one patient'}")
+
+
+@retention.command()
+@_ORGANISATION
+@click.argument("hold_id", metavar="HOLD")
+@_REASON
+@_AS
+def lift(organisation: str, hold_id: str, reason: str, user: str) -> None:
+    """Lift the legal hold HOLD. No hold ends by itself."""
+    from datetime import UTC, datetime
+
+    from stewardship.db import transaction
+    from stewardship.services import holds
+
+    sessions, _, by = _place(organisation, user)
+    with transaction(sessions) as session:
+        holds.lift(session, hold_id, reason=reason, by=by, now=datetime.now(UTC))
+    click.echo(f"{hold_id} is lifted")
+
+
+@retention.command("holds")
+@_ORGANISATION
+@click.option("--all", "every", is_flag=True, help="Those that were lifted, too.")
+@_JSON
+def list_holds(organisation: str, every: bool, as_json: bool) -> None:
+    """List ORGANISATION's legal holds."""
+    from stewardship.db import transaction
+    from stewardship.services import holds
+
+    sessions, _, by = _place(organisation, "operator")
+    with transaction(sessions, write=False) as session:
+        found = holds.listed(session, by=by, standing=not every)
+    if as_json:
+        _print({"holds": [_hold_json(one) for one in found]})
+        return
+    for one in found:
+        _tell_hold(one)
+
+
+def _tell(found: list[Past] | tuple[Past, ...]) -> None:
+    from stewardship.services.retention import WHY_IT_STAYS
+
+    for one in found:
+        click.echo(f"{one.term.kind}: from before {one.before.isoformat()}: {one.due:,} would go")
+        for year, count in sorted(one.years.items()):
+            click.echo(f"    of {year}: {count:,}")
+        for standing, words in WHY_IT_STAYS.items():
+            if one.standing[standing]:
+                click.echo(f"    {one.standing[standing]:,} stay: {words}")
+
+
+def _tell_hold(one: Hold) -> None:
+    from stewardship.cli.words import plain
+
+    whose = "everything" if one.patient_id is None else f"patient {plain(one.patient_id)}"
+    click.echo(f"{one.id}  {whose} · since {one.at:%d %b %Y} by {plain(one.by_user)}: {plain(one.reason)}")
+    if one.lifted_at is not None:
+        why = f"{plain(one.lifted_by or '')}: {plain(one.lifted_why or '')}"
+        click.echo(f"    lifted {one.lifted_at:%d %b %Y} by {why}")
+
+
+def _hold_json(one: Hold) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "patient": one.patient_id,
+        "reason": one.reason,
+        "by": one.by_user,
+        "at": one.at,
+        "lifted_by": one.lifted_by,
+        "lifted_at": one.lifted_at,
+        "lifted_why": one.lifted_why,
+    }
+
+
+def _print(said: dict[str, Any]) -> None:
+    from stewardship.intake.strict_json import dumps
+
+    click.echo(dumps(said).decode())
+
+
+def _place(organisation: str, user: str) -> tuple[Sessions, Library, Principal]:
+    from dataclasses import replace
+
+    from stewardship.cli.placing import place
+    from stewardship.domain.people import Role
+
+    where = place(organisation, as_user=user)
+    return where.sessions, where.library, replace(where.by, role=Role.COMPLIANCE)
