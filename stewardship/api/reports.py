@@ -45,6 +45,7 @@ class ReportQuery(FormatQuery):
     unit = Token(metadata={"description": "A setting of orders."})
     prescriber = Token(longest=200, metadata={"description": "As orders name one."})
     policy = Token(metadata={"description": "The id of a policy."})
+    measure = Token(metadata={"description": "The id of a quality measure."})
 
 
 class ListedAnswer(StrictSchema):
@@ -129,8 +130,8 @@ def read_report(query: Mapping[str, Any], report_id: str) -> Response:
     by, now = principal(), runtime().clock()
     exporting.listed(report_id)
     since, until = exporting.period(query["since"], query["until"], now=now)
-    narrowed = (query.get(name, "") for name in ("unit", "prescriber", "policy"))
-    asked = Asked(by.organisation_id, since, until, *narrowed)
+    narrowed = {name: query.get(name, "") for name in ("unit", "prescriber", "policy", "measure")}
+    asked = Asked(by.organisation_id, since, until, **narrowed)
 
     def make(session: Session, library: Library, note: str) -> Made:
         return exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)

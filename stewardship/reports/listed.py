@@ -14,6 +14,7 @@ from stewardship.reports import (
     of_policy,
     overrides,
     peers,
+    quality_measures,
     reassessed,
     self_checks,
     unchecked,
@@ -37,5 +38,6 @@ REPORTS: Mapping[str, Listed] = {
         self_checks.LISTED,
         peers.LISTED,
         equity.LISTED,
+        *quality_measures.LISTED,
     )
 }

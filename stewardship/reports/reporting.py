@@ -54,7 +54,8 @@ class Column:
 class Table:
     """Rows under columns. ``rows`` may be an iterable that is read once: a list of a million rows is never
     in memory. ``empty`` is what it means that there are none. ``people`` names the columns that count
-    patients: small numbers in them are withheld, and with ``totals`` so that no gap can be filled in."""
+    patients: small numbers in them are withheld, and with ``totals`` so that no gap can be filled in;
+    ``parts`` are pairs of a part and its whole, whose difference may be as small; shares are of the first."""
 
     name: str
     title: str
@@ -64,6 +65,7 @@ class Table:
     note: str = ""
     people: tuple[str, ...] = ()
     totals: bool = False
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Asked:
     policy: str = ""
     now: datetime | None = None
     decision: str = ""
+    measure: str = ""
 
     @property
     def as_of(self) -> datetime:
@@ -107,6 +110,7 @@ class Asked:
             "prescriber": self.prescriber,
             "policy": self.policy,
             "decision": self.decision,
+            "measure": self.measure,
         }
         return {name: value for name, value in named.items() if value}
 

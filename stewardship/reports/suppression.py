@@ -64,10 +64,28 @@ def suppressed(
         for row in small:
             row[place] = WITHHELD
             hidden += 1
+    hidden += _without_rests(rows, table, fewest)
+    names = [column.name for column in table.columns]
+    told_from = [names.index(name) for name in table.parts[0]] if table.parts else counts
     for row in rows:
-        if any(isinstance(row[place], Withheld) for place in counts):
+        if any(isinstance(row[place], Withheld) for place in told_from):
             hidden += _without_shares(row, table)
     return replace(table, rows=tuple(tuple(row) for row in rows)), hidden
+
+
+def _without_rests(rows: list[list[Value]], table: Table, fewest: int) -> int:
+    """A part beside its whole tells how many are not in it: withheld where those are a few people."""
+    names = [column.name for column in table.columns]
+    hidden = 0
+    for part, whole in table.parts:
+        here, there = names.index(part), names.index(whole)
+        for row in rows:
+            some, every = row[here], row[there]
+            # None of them, or all, tells nothing that the whole does not.
+            if isinstance(some, int) and isinstance(every, int) and some and _is_small(every - some, fewest):
+                row[here] = WITHHELD
+                hidden += 1
+    return hidden
 
 
 def _is_small(value: Value, fewest: int) -> bool:

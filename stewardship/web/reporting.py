@@ -39,7 +39,7 @@ _BLOCK = 1 << 18
 _IN_MEMORY = 4 << 20
 _LONGEST_FIELD = 200
 FORMATS = {Format.PDF: "PDF", Format.XLSX: "Excel (XLSX)", Format.CSV: "CSV", Format.JSON: "JSON"}
-FILTERS = {"unit": "Setting", "prescriber": "Prescriber", "policy": "Policy"}
+FILTERS = {"unit": "Setting", "prescriber": "Prescriber", "policy": "Policy", "measure": "Measure"}
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def report(report_id: str) -> Response:
         formats=FORMATS,
         filters={name: words for name, words in FILTERS.items() if name in listed.filters},
         policies=running.library.policies,
+        measures=running.library.measures,
         most=_MOST_ROWS,
     )
 
@@ -135,8 +136,8 @@ def _asked(said: Mapping[str, str]) -> Asked:
     since, until = exporting.period(
         typed_day(said, "since"), last + timedelta(days=1) if last else None, now=runtime().clock()
     )
-    unit, prescriber, policy = (said.get(name, "") for name in FILTERS)
-    return Asked(principal().organisation_id, since, until, unit, prescriber, policy)
+    narrowed: dict[str, Any] = {name: said.get(name, "") for name in FILTERS}
+    return Asked(principal().organisation_id, since, until, **narrowed)
 
 
 def _form(said: str) -> Format:
