@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response
 from marshmallow import fields, validate
 
-from stewardship.api.exchange import Room, answer, writing
+from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.auth import Permission, principal, requires
 from stewardship.domain import alternatives_told, benefit, triggers
 from stewardship.domain.benefit import Reply
@@ -18,7 +18,7 @@ from stewardship.domain.suitability import Response as Effect
 from stewardship.domain.triggers import Change, Limit
 from stewardship.intake.fields import Choice, Day, Flag, StrictSchema, Text, Token
 from stewardship.runtime import runtime
-from stewardship.services import audit, care
+from stewardship.services import audit, calendars, care, worklists
 
 room = Room("care", __name__, description="Non-opioid alternatives, for this patient.")
 
@@ -83,6 +83,32 @@ class KeptAnswer(StrictSchema):
     """The id under which it is kept."""
 
     id = fields.String(required=True)
+
+
+class FollowUpsQuery(StrictSchema):
+    """Whose."""
+
+    whose = fields.String(load_default="mine", validate=validate.OneOf(["mine", "everybody"]))
+
+
+class FollowUpAnswer(StrictSchema):
+    """An episode of pain that is to be looked at again."""
+
+    patient = fields.String(required=True, metadata={"description": "The EHR's id of the patient."})
+    clinician = fields.String(required=True)
+    trigger = fields.String(required=True)
+    title = fields.String(required=True)
+    say = fields.String(required=True)
+    opens_on = fields.Date(required=True)
+    due_on = fields.Date(required=True)
+    late_days = fields.Integer(required=True)
+
+
+class FollowUpsAnswer(StrictSchema):
+    """What is on the worklist, one line a patient, the longest overdue first."""
+
+    on = fields.Date(required=True)
+    follow_ups = fields.List(fields.Nested(FollowUpAnswer), required=True)
 
 
 class AdviceAnswer(StrictSchema):
@@ -162,6 +188,37 @@ def assess(said: Mapping[str, Any]) -> Response:
             now=running.clock(),
         )
     return answer({"id": made}, HTTPStatus.CREATED)
+
+
+@room.route("/pain-follow-ups")
+@requires(Permission.READ_CARE)
+@room.arguments(FollowUpsQuery, location="query")
+@room.response(HTTPStatus.OK, FollowUpsAnswer)
+def follow_ups(query: Mapping[str, Any]) -> Response:
+    """List the episodes of pain to look at again.
+
+    A day on which time alone asks for another look comes from the last assessment, and the next one ends it.
+    """
+    running, by = runtime(), principal()
+    with reading() as session:
+        today = calendars.today(session, running.library, by.organisation_id, now=running.clock())
+        mine = worklists.known_as(session, by=by) if query["whose"] == "mine" else None
+        found = worklists.follow_ups(session, clinicians=mine, today=today, by=by)
+    rules = {rule.id: rule for rule in running.library.triggers.rules}
+    lines = [
+        {
+            "patient": line.number,
+            "clinician": line.clinician,
+            "trigger": line.trigger,
+            "title": rules[line.trigger].title if line.trigger in rules else line.trigger,
+            "say": rules[line.trigger].say if line.trigger in rules else "",
+            "opens_on": line.opens_on.isoformat(),
+            "due_on": line.due_on.isoformat(),
+            "late_days": line.late_days,
+        }
+        for line in found
+    ]
+    return answer({"on": today.isoformat(), "follow_ups": lines})
 
 
 @room.route("/alternative-offers", methods=["POST"])

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from stewardship.db import care_tables as care_tables
 from stewardship.db import flag_tables as flag_tables
+from stewardship.db import follow_up_tables as follow_up_tables
 from stewardship.db import function_tables as function_tables
 from stewardship.db import identity_tables as identity_tables
 from stewardship.db import import_tables as import_tables

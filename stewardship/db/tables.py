@@ -63,6 +63,7 @@ INSERT_ONLY = (
     "coverage_facts",
     "pain_assessments",
     "alternative_offers",
+    "pain_follow_ups",
     "match_settlements",
     "function_goals",
     "function_goal_events",

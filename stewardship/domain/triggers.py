@@ -201,6 +201,39 @@ def pull(story: Story, rules: Iterable[Trigger]) -> Pulled:
     return Pulled(tuple(fired), tuple(ahead), tuple(unsettled))
 
 
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A day on which an episode of pain is to be looked at again: from ``opens_on``, by ``due_on``, and no
+    more after ``until_on``."""
+
+    trigger: Trigger
+    opens_on: date
+    due_on: date
+    until_on: date | None = None
+
+
+def follow_ups(story: Story, rules: Iterable[Trigger]) -> tuple[FollowUp, ...]:
+    """The days ahead of the story's own on which a trigger would hold: all for which everything else is
+    known, and of those that a missing fact decides the next one alone, for it is the look that finds the
+    fact. Pain that gets better is not asked about again for want of a fact."""
+    known: list[FollowUp] = []
+    asked: list[FollowUp] = []
+    for rule in rules:
+        opens_on = _opens_on(rule.when, story)
+        if opens_on is None or opens_on <= story.today:
+            continue
+        verdicts = tuple(verdict for _, verdict in _verdicts(rule.when, story))
+        if any(verdict is False for verdict in verdicts):
+            continue
+        last = None
+        if rule.when.days_until is not None and story.onset_on is not None:
+            last = story.onset_on + timedelta(rule.when.days_until)
+        found = FollowUp(rule, opens_on, max(_due_on(rule, story) or opens_on, opens_on), last)
+        (known if None not in verdicts else asked).append(found)
+    first = [] if story.change is Change.BETTER else sorted(asked, key=lambda f: f.opens_on)[:1]
+    return tuple(sorted((*known, *first), key=lambda f: (f.opens_on, f.trigger.id)))
+
+
 def _verdicts(when: When, story: Story) -> Iterable[tuple[str, bool | None]]:
     """Each thing that must hold: true, false, or ``None`` when the fact is missing. A day that lies ahead is
     no "no": it is told apart by the caller."""

@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import care_tables, charts, documents, plan_tables
+from stewardship.db import care_tables, charts, documents, follow_up_tables, plan_tables
 from stewardship.db.engine import new_id
 from stewardship.domain.alternatives import Alternatives, Recommendation, opioid_only, recommend
 from stewardship.domain.benefit import Benefits, Offer, Reply, might_benefit
@@ -32,11 +32,12 @@ from stewardship.domain.patient_facts import facts_of, pain_codes
 from stewardship.domain.people import Principal
 from stewardship.domain.suitability import PatientFacts, Response, Tried
 from stewardship.domain.treatments import INTERVENTIONAL
-from stewardship.domain.triggers import Change, Limit, Pulled, Story, Triggers, pull
+from stewardship.domain.triggers import Change, Limit, Pulled, Story, Triggers, follow_ups, pull
 from stewardship.services import audit, patient_wishes, plan_acts
 
 _assessments: Any = care_tables.PainAssessment.__table__
 _offers: Any = care_tables.AlternativeOffer.__table__
+_follow_ups: Any = follow_up_tables.PainFollowUp.__table__
 _plans: Any = plan_tables.PainPlan.__table__
 _TRIED = frozenset({Response.MEANINGFUL, Response.PARTIAL, Response.NONE, Response.HARM})
 
@@ -155,6 +156,7 @@ def assess(
     document = documents.encode(assessed)
     row = _stated(made, patient, on, by, now) | {"document": document}
     session.execute(insert(_assessments), row)
+    _look_again(session, library, made, patient, by=by, now=now)
     stated = sorted(msgspec.to_builtins(assessed))
     audit.record(
         session,
@@ -165,6 +167,31 @@ def assess(
         detail={"assessment": made, "stated": stated, "digest": documents.digest(document)},
     )
     return made
+
+
+def _look_again(
+    session: Session, library: Library, assessment: str, patient: str, *, by: Principal, now: datetime
+) -> None:
+    """Put the days on which time alone will ask for another look on the list of whoever assessed; those that
+    the assessments before asked for count no more."""
+    said, today = _latest(_assessed(session, patient, by.organisation_id)), now.astimezone(UTC).date()
+    story = _told(said, Story(today, conservative=_conservative(said, library)))
+    rows = [
+        {
+            "organisation_id": by.organisation_id,
+            "assessment_id": assessment,
+            "trigger": one.trigger.id,
+            "patient_id": patient,
+            "opens_on": one.opens_on,
+            "due_on": one.due_on,
+            "until_on": one.until_on,
+            "clinician": by.user_id,
+            "at": now,
+        }
+        for one in follow_ups(story, library.triggers.rules)
+    ]
+    if rows:
+        session.execute(insert(_follow_ups), rows)
 
 
 def offer(
@@ -331,9 +358,15 @@ def _story(
         on_opioid=on_opioid,
         conservative=_conservative(said, library),
         nothing_else_offered=opioid_only(library.alternatives, facts) if on_opioid else None,
-        limits=None if said.limits is None else frozenset(said.limits),
         conditions=frozenset(m.condition.id for m in found.matched),
     )
+    return _told(said, story)
+
+
+def _told(said: Assessed, story: Story) -> Story:
+    """The story with what was assessed in it."""
+    if said.limits is not None:
+        story = replace(story, limits=frozenset(said.limits))
     names = {f.name for f in fields(Story)} & set(Assessed.__struct_fields__) - {"limits"}
     stated = {name: value for name in names if (value := getattr(said, name)) is not None}
     return replace(story, **stated)

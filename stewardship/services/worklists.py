@@ -14,11 +14,13 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import function_tables, plan_tables, tables
+from stewardship.db import care_tables, follow_up_tables, function_tables, plan_tables, tables
 from stewardship.domain.people import Principal
 from stewardship.domain.reviews import State
 
 _reviews: Any = function_tables.Reassessment.__table__
+_assessments: Any = care_tables.PainAssessment.__table__
+_follow_ups: Any = follow_up_tables.PainFollowUp.__table__
 _prescribers: Any = plan_tables.Prescriber.__table__
 _patients: Any = tables.Patient.__table__
 
@@ -35,6 +37,20 @@ class Line:
     interval: str
     due_on: date
     state: State
+    late_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class PainLine:
+    """An episode of pain that somebody has to look at again. ``patient`` is our id, ``number`` the EHR's;
+    ``trigger`` is the last one that opened, ``late_days`` counts from the first day that was due."""
+
+    patient: str
+    number: str
+    clinician: str
+    trigger: str
+    opens_on: date
+    due_on: date
     late_days: int
 
 
@@ -91,3 +107,48 @@ def lines(
         )
         for row in session.connection().execute(asked)
     )
+
+
+def follow_ups(
+    session: Session, *, clinicians: Collection[str] | None, today: date, by: Principal
+) -> tuple[PainLine, ...]:
+    """The episodes of pain to look at again on a day, one line a patient, the longest overdue first: these
+    clinicians', or all. What the patient's last assessment asked for counts, until the day after which it
+    can hold no more; the next assessment ends it."""
+    c, later = _follow_ups.c, _assessments.alias("later")
+    asked_by = _assessments.c
+    newer = select(later.c.id).where(
+        later.c.organisation_id == c.organisation_id,
+        later.c.patient_id == c.patient_id,
+        or_(later.c.at > asked_by.at, and_(later.c.at == asked_by.at, later.c.id > asked_by.id)),
+    )
+    asked = (
+        select(_follow_ups, _patients.c.ehr_id)
+        .join(
+            _assessments,
+            and_(asked_by.organisation_id == c.organisation_id, asked_by.id == c.assessment_id),
+        )
+        .join(
+            _patients,
+            and_(_patients.c.organisation_id == c.organisation_id, _patients.c.id == c.patient_id),
+        )
+        .where(
+            c.organisation_id == by.organisation_id,
+            c.opens_on <= today,
+            or_(c.until_on.is_(None), c.until_on >= today),
+            _patients.c.deceased.is_(False),
+            ~newer.exists(),
+        )
+        .order_by(c.opens_on, c.trigger)
+    )
+    if clinicians is not None:
+        asked = asked.where(c.clinician.in_(list(clinicians)))
+    found: dict[str, PainLine] = {}
+    for row in session.connection().execute(asked):
+        before = found.get(row.patient_id)
+        due_on = row.due_on if before is None else min(before.due_on, row.due_on)
+        late = max(0, (today - due_on).days)
+        found[row.patient_id] = PainLine(
+            row.patient_id, row.ehr_id, row.clinician, row.trigger, row.opens_on, due_on, late
+        )
+    return tuple(sorted(found.values(), key=lambda line: (line.due_on, line.patient)))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 
 from stewardship.domain.people import Role
 from tests.api.conftest import a_case, json
-from tests.builders import TODAY
+from tests.builders import NOW, TODAY
 
 PATIENT = "p-care"
 
 
-def submitted(caller):
-    made = caller(Role.PRESCRIBER).post("/api/v1/orders", a_case(patient=PATIENT))
+def submitted(caller, patient=PATIENT):
+    made = caller(Role.PRESCRIBER).post("/api/v1/orders", a_case(patient=patient))
     assert made.status_code in {HTTPStatus.OK, HTTPStatus.CREATED}
 
 
@@ -45,6 +46,22 @@ def test_an_assessment_changes_what_is_advised(caller):
     said = json(caller(Role.PRESCRIBER).post("/api/v1/alternatives", {"patient": PATIENT}))
     assert said["triggers"]["fired"][0]["act"] == "urgent"
     assert said["assessed_on"] == TODAY.isoformat()
+
+
+def test_pain_to_look_at_again_is_on_a_list_with_its_words(caller, clock):
+    patient = "p-looked-at-again"
+    submitted(caller, patient)
+    doctor = caller(Role.PRESCRIBER)
+    said = {"patient": patient, "on": TODAY.isoformat(), "onset_on": (TODAY - timedelta(3)).isoformat()}
+    assert doctor.post("/api/v1/assessments", said).status_code == HTTPStatus.CREATED
+    assert json(doctor.get("/api/v1/pain-follow-ups"))["follow_ups"] == []
+    clock.at = NOW + timedelta(days=1)
+    (line,) = json(doctor.get("/api/v1/pain-follow-ups"))["follow_ups"]
+    assert (line["patient"], line["trigger"]) == (patient, "no-improvement-days")
+    assert "seventh day" in line["say"]
+    other = caller(Role.PHARMACIST)
+    assert json(other.get("/api/v1/pain-follow-ups"))["follow_ups"] == []
+    assert json(other.get("/api/v1/pain-follow-ups?whose=everybody"))["follow_ups"] == [line]
 
 
 def test_an_offer_of_nothing_known_names_the_place(caller):

@@ -12,6 +12,7 @@ from stewardship.db import (
     Sessions,
     care_tables,
     flag_tables,
+    follow_up_tables,
     function_tables,
     import_tables,
     match_tables,
@@ -188,6 +189,12 @@ def peopled(database: Sessions) -> Sessions:
         (
             care_tables.PainAssessment,
             of | by | {"id": "a-1", "patient_id": "1", "on_day": TODAY, "document": "{}", "at": NOW},
+        ),
+        (
+            follow_up_tables.PainFollowUp,
+            of
+            | {"assessment_id": "a-1", "trigger": "three-months", "patient_id": "1", "opens_on": TODAY}
+            | {"due_on": TODAY, "clinician": "u-1", "at": NOW},
         ),
         (
             care_tables.AlternativeOffer,

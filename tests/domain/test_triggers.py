@@ -9,7 +9,7 @@ import pytest
 
 from stewardship.declarations import Library, load
 from stewardship.domain.orders import Phase
-from stewardship.domain.triggers import Act, Change, Limit, Pulled, Story, pull
+from stewardship.domain.triggers import Act, Change, Limit, Pulled, Story, follow_ups, pull
 
 TODAY = date(2026, 11, 21)
 
@@ -96,6 +96,51 @@ def test_a_day_that_lies_ahead_is_an_entry_for_the_clock(library):
     found = pull(story(2, change=Change.SAME), library.triggers.rules)
     ahead = {a.trigger.id: a for a in found.ahead}["no-improvement-days"]
     assert (ahead.opens_on, ahead.due_on) == (TODAY + timedelta(2), TODAY + timedelta(5))
+
+
+# --- the days on which somebody looks again -------------------------------------------------------------
+
+
+def again(found) -> list[tuple[str, int, int]]:
+    """Which triggers open in how many days, and are due in how many."""
+    return [(f.trigger.id, (f.opens_on - TODAY).days, (f.due_on - TODAY).days) for f in found]
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        # Nothing but the onset is known: the call of the fourth to seventh day finds out the rest.
+        (story(0), [("no-improvement-days", 4, 7)]),
+        (story(3), [("no-improvement-days", 1, 4)]),
+        # Looked at on the fifth day and no better: the next look is the referral of the second week.
+        (story(5, change=Change.SAME), [("conservative-weeks", 9, 16)]),
+        (
+            story(5, change=Change.SAME, conservative=True, adequate_relief=False),
+            [("conservative-weeks", 9, 16), ("three-months", 85, 86)],
+        ),
+        (story(20, change=Change.SAME, conservative=True), [("three-months", 70, 71)]),
+        # What gets better is left in peace, but for what is known not to be enough.
+        (story(5, change=Change.BETTER), []),
+        (story(5, change=Change.BETTER, adequate_relief=False), [("three-months", 85, 86)]),
+        (story(), []),
+        (story(400, change=Change.SAME), []),
+        (
+            story(5, change=Change.SAME, conservative=True, adequate_relief=True),
+            [("conservative-weeks", 9, 16)],
+        ),
+        (
+            story(residual_after_surgery=True, surgery_on=TODAY - timedelta(10)),
+            [("residual-after-spine-surgery", 80, 80)],
+        ),
+    ],
+)
+def test_days_on_which_time_alone_asks_for_a_look(library, told, asked):
+    assert again(follow_ups(told, library.triggers.rules)) == asked
+
+
+def test_the_look_of_the_first_week_is_not_asked_for_after_three_months(library):
+    (first,) = follow_ups(story(0), library.triggers.rules)
+    assert first.until_on == TODAY + timedelta(90)
 
 
 def test_urgent_comes_first_and_is_no_question_of_opioids(library):

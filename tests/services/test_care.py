@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from stewardship.db import Sessions, charts, documents, flag_tables, tables, transaction
 from stewardship.declarations import Library, load
@@ -18,7 +18,7 @@ from stewardship.domain.codes import ICD10CM, LOINC, Coding
 from stewardship.domain.errors import InvalidInput, NotFound
 from stewardship.domain.suitability import Response
 from stewardship.domain.triggers import Change
-from stewardship.services import benefit_flags, care, history, patient_wishes
+from stewardship.services import benefit_flags, care, history, patient_wishes, worklists
 from tests.builders import NOW, TODAY, a_chart, a_supply
 from tests.services.declared import ELSEWHERE, PRESCRIBER
 
@@ -195,3 +195,51 @@ def test_what_the_patient_does_not_want_is_not_offered(known, library):
         patient_wishes.prefer(session, library, PATIENT, said, by=PRESCRIBER, now=NOW)
     found = advise(known, library).recommendation
     assert not [o.treatment.id for o in found.offered if kind.covers(o.treatment)]
+
+
+# --- the days on which somebody looks again ---------------------------------------------------------
+
+
+def on_the_list(sessions, *, days: int, clinicians=(PRESCRIBER.user_id,), by=PRESCRIBER):
+    with transaction(sessions, write=False) as session:
+        return worklists.follow_ups(session, clinicians=clinicians, today=TODAY + timedelta(days), by=by)
+
+
+def test_new_pain_is_on_the_list_of_whoever_assessed_it_from_the_fourth_day(known, library):
+    assess(known, library, onset_on=TODAY)
+    assert on_the_list(known, days=3) == ()
+    (line,) = on_the_list(known, days=4)
+    assert (line.number, line.trigger, line.late_days) == (PATIENT, "no-improvement-days", 0)
+    assert [line.late_days for line in on_the_list(known, days=9)] == [2]
+    assert on_the_list(known, days=4, clinicians=("somebody-else",)) == ()
+    assert len(on_the_list(known, days=4, clinicians=None)) == 1
+    assert on_the_list(known, days=4, clinicians=None, by=ELSEWHERE) == ()
+
+
+def test_after_three_months_the_look_of_the_first_week_is_nobodys(known, library):
+    assess(known, library, onset_on=TODAY)
+    assert len(on_the_list(known, days=90)) == 1
+    assert on_the_list(known, days=91) == ()
+
+
+def test_the_next_assessment_ends_what_the_one_before_asked_for(known, library):
+    assess(known, library, onset_on=TODAY - timedelta(2))
+    later = NOW + timedelta(days=3)
+    with transaction(known) as session:
+        better = care.Assessed(change=Change.BETTER)
+        care.assess(session, library, PATIENT, better, on=later.date(), by=PRESCRIBER, now=later)
+    assert on_the_list(known, days=5) == ()
+
+
+def test_a_patient_has_one_line_however_much_is_due(known, library):
+    assess(known, library, onset_on=TODAY, change=Change.SAME, conservative=True, adequate_relief=False)
+    (line,) = on_the_list(known, days=20)
+    # The last that opened says what to do; how late it is counts from the first.
+    assert (line.trigger, line.late_days) == ("conservative-weeks", 13)
+
+
+def test_nobody_is_asked_to_look_at_the_dead(known, library):
+    assess(known, library, onset_on=TODAY)
+    with transaction(known) as session:
+        session.execute(update(tables.Patient).values(deceased=True))
+    assert on_the_list(known, days=5) == ()
