@@ -24,9 +24,32 @@ _Shape = tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[Any, ...
 _shapes: dict[type, _Shape] = {}
 
 
-def encode(value: Any, *, without: frozenset[str] = frozenset()) -> str:
-    """The document; ``without`` names fields that are kept elsewhere."""
-    return _encoder.encode(_reduced(value, without)).decode()
+#: By identity: an object that many documents hold, and its own document. It is kept, so that no other
+#: object can have its identity.
+_shared: dict[int, tuple[Any, msgspec.Raw]] = {}
+_REMEMBERED = 20_000
+
+
+def encode(value: Any, *, without: frozenset[str] = frozenset(), shared: frozenset[str] = frozenset()) -> str:
+    """The document; ``without`` names fields that are kept elsewhere, ``shared`` those that hold the very same
+    unchangeable object in many values: it is written once and met again."""
+    made = _stated(value)
+    for name in without:
+        made.pop(name, None)
+    for name, held in made.items():
+        if type(held) not in _SIMPLE:
+            made[name] = _again(held) if name in shared else _reduced(held)
+    return _encoder.encode(made).decode()
+
+
+def _again(held: Any) -> msgspec.Raw:
+    """The document of a part that other values have, too."""
+    known = _shared.get(id(held))
+    if known is None:
+        if len(_shared) > _REMEMBERED:
+            _shared.clear()
+        known = _shared[id(held)] = held, msgspec.Raw(_encoder.encode(_reduced(held)))
+    return known[1]
 
 
 def decode(document: str, kind: type[T], **kept_elsewhere: Any) -> T:
@@ -63,22 +86,28 @@ def _shape(kind: type) -> _Shape:
     return shape
 
 
-def _reduced(value: Any, without: frozenset[str] = frozenset()) -> Any:
+def _reduced(value: Any) -> Any:
     kind = type(value)
-    shape = _shapes[kind] if kind in _shapes else _shape(kind)
-    if shape is None:
+    if (_shapes[kind] if kind in _shapes else _shape(kind)) is None:
         return [_reduced(one) for one in value] if kind is tuple else value
-    names, values, defaults = shape
-    made: dict[str, Any] = {}
-    for name, held, default in zip(names, values(value), defaults, strict=True):
-        if held is default or name in without:
-            continue
-        if type(held) in _SIMPLE:
-            if held != default:
-                made[name] = held
-        elif held != default:
+    made = _stated(value)
+    for name, held in made.items():
+        if type(held) not in _SIMPLE:
             made[name] = _reduced(held)
     return made
+
+
+def _stated(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not left at their defaults."""
+    kind = type(value)
+    shape = _shapes[kind] if kind in _shapes else _shape(kind)
+    assert shape is not None  # noqa: S101 - documents are dataclasses
+    names, values, defaults = shape
+    return {
+        name: held
+        for name, held, default in zip(names, values(value), defaults, strict=True)
+        if held is not default and held != default
+    }
 
 
 _SIMPLE = frozenset({str, int, bool, date, datetime, Decimal, type(None)})

@@ -37,6 +37,8 @@ _INSERT_SOURCE = Prepared.insert(_sources)
 _INSERT_REPORT = Prepared.insert(_reports)
 _INSERT_SUPPLY = Prepared.insert(_supplies)
 _APART = frozenset({"report", "pharmacy"})
+# A reader makes each of them once, however many rows name it.
+_SHARED = frozenset({"prescriber", "medication"})
 _TOGETHER = 500
 
 
@@ -87,7 +89,7 @@ def take(
     fresh: dict[str, int] = {}
     for name, one in zip(ids, arrived, strict=True):
         source_id = sources.id_of(one.row)
-        document = sparse.encode(one.row, without=_APART)
+        document = sparse.encode(one.row, without=_APART, shared=_SHARED)
         version = _version(document, source_id, one.whose.identity_id)
         if (name, version) in seen:
             continue

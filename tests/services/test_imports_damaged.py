@@ -1,9 +1,10 @@
 """Damaged files through the whole service, on both databases: what is good in them is stored once, what is
 bad is told with its place, and a cut file is never complete.
 
-What the service does with a file depends on the items that its feed gives, and on nothing else of it. So of
-the thousands of places at which a file may be cut, one of each kind that gives other items is enough, and the
-suite sends a share of those through; that the reader is right at every single byte is held beside it. More:
+What the service does with a file depends on the items that its feed gives, and on whether its content was
+there before. So of the thousands of places at which a file may be cut, one of each kind that gives other items
+is enough, with the last one, whose words are those of the whole file; the suite sends a share of those through.
+That the reader is right at every single byte is held beside it. More:
 
     IMPORT_DAMAGE=kinds pytest tests/services/test_imports_damaged.py    one cut of each kind
     IMPORT_DAMAGE=all pytest tests/services/test_imports_damaged.py      every byte, mutation, the large file
@@ -45,7 +46,8 @@ def cuts() -> list[int]:
     found, before = [], None
     for cut in whole if DAMAGE else some:
         items = list(a_feed(FORTY[:cut]).items())
-        if items != before:
+        # Cut behind its last letter a file says all that the whole one says, but for its end.
+        if items != before or cut == whole[-1]:
             found.append(cut)
         before = items
     return found

@@ -29,6 +29,8 @@ _SPACE = " \t\r\n\x1a"
 _BOM = "\xef\xbb\xbf"
 _BLANK_BEFORE_HEADER = frozenset(_SPACE + _BOM[-1])
 _LOOK_BACK = 64
+#: Stands in a digest before what is no whole segment. No segment begins with it.
+_NOT_WHOLE = "\x1d"
 _HEADER_ALONE = re.compile(r"(?<![A-Za-z0-9])TH\*")
 
 
@@ -135,18 +137,17 @@ class _Lexer:
         *segments, rest = text.split(self._terminator)
         # The other half of a CR LF that was counted already is no further line.
         line, offset = self._line - (self._after_cr and text.startswith("\n")), self._offset
+        with_cr, plain = "\r" in text, text.isascii()
         for raw in segments:
-            newlines = raw.count("\n")
-            if "\r" in raw:
-                newlines = _line_ends(raw)
             segment = raw.strip(_SPACE)
+            newlines = _line_ends(raw) if with_cr else raw.count("\n")
             if segment and not self._skipping:
                 at, here = offset, line
-                if newlines or len(segment) != len(raw):
+                if len(segment) != len(raw):
                     lead = raw[: raw.index(segment[0])]
                     at += len(lead)
-                    here += _line_ends(lead)
-                if not segment.isascii():
+                    here += 1 if lead == "\n" else _line_ends(lead)
+                if not plain and not segment.isascii():
                     segment = _text(segment)
                 if len(segment) > LONGEST_SEGMENT:
                     yield Kind.TOO_LONG, "", here, at
@@ -263,7 +264,7 @@ class _Lexer:
 
 class Digest:
     """What a content comes to, whatever its file is called, however its lines end, whichever terminator
-    it has and whether trailing empty elements were written."""
+    it has and whether trailing empty elements were written. What is no whole segment is other content."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -275,7 +276,15 @@ class Digest:
         """Take in one piece."""
         if kind is Kind.HEADER:
             text = text.rpartition(SEPARATOR)[0]
+        elif kind is not Kind.SEGMENT:
+            # A file that was cut behind its last letter is not the whole one yet.
+            text = f"{_NOT_WHOLE}{kind}{text}"
         self._waiting.append(text.rstrip(SEPARATOR))
+        self.flush()
+
+    def extend(self, segments: Iterable[str]) -> None:
+        """Take in several segments; empty ones are none."""
+        self._waiting += [segment.rstrip(SEPARATOR) for segment in segments if segment]
         self.flush()
 
     def flush(self) -> None:
@@ -290,9 +299,33 @@ class Digest:
         return self._hash.hexdigest()
 
 
+class _DigestLexer(_Lexer):
+    """Takes a content in for its digest: where a segment stands does not matter, so that those of a block
+    are taken together."""
+
+    def __init__(self, terminator_of: TerminatorOf, digest: Digest) -> None:
+        super().__init__(terminator_of)
+        self._digest = digest
+
+    def _split(self, text: str) -> Generator[Piece, None, int]:
+        taken, terminator, rest = text.rpartition(self._terminator)
+        # Whatever is not quite usual is looked at piece by piece.
+        if terminator and not self._skipping and text.isascii() and len(rest) <= LONGEST_SEGMENT:
+            segments = [raw.strip(_SPACE) for raw in taken.split(terminator)]
+            if max(map(len, segments)) <= LONGEST_SEGMENT:
+                self._digest.extend(segments)
+                self._advance(len(taken) + len(terminator))
+                return len(rest)
+        return (yield from super()._split(text))
+
+
 def content_digest(source: Source, terminator_of: TerminatorOf) -> str:
     """What a whole file comes to: equal for the same content in another dress."""
     digest = Digest()
-    for kind, text, _, _ in pieces(source, terminator_of):
+    lexer = _DigestLexer(terminator_of, digest)
+    for block in _blocks(source):
+        for kind, text, _, _ in lexer.feed(block):
+            digest.add(kind, text)
+    for kind, text, _, _ in lexer.end():
         digest.add(kind, text)
     return digest.hexdigest()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stewardship.intake.asap import Closed, Status, in_words, read, shipped
+from stewardship.intake.asap import Closed, Status, file_digest, in_words, read, shipped
 from tests.intake.asap.files import (
     PHARMACY,
     PRESCRIBER,
@@ -39,6 +39,17 @@ def test_a_file_cut_at_any_byte_is_never_complete_and_gives_a_beginning_of_its_r
         (end,) = [e for e in found if isinstance(e, Closed)]
         assert end.status in (Status.TRUNCATED, Status.UNREADABLE), cut
         assert good == WHOLE[: len(good)], cut
+
+
+@pytest.mark.parametrize("missing", [1, 2, 5])
+def test_a_file_cut_in_its_last_segment_is_not_the_content_of_the_whole_one(missing):
+    # Without its last terminator it says the same words, and is not whole: the whole one is news.
+    assert file_digest(FORTY[:-missing]) != file_digest(FORTY)
+
+
+def test_a_transmission_that_another_one_cuts_short_is_not_the_content_of_both():
+    other = b"\n" + FORTY.replace(b"*0001", b"*0002")
+    assert file_digest(FORTY[:-1] + other) != file_digest(FORTY + other)
 
 
 def test_the_row_at_which_a_file_breaks_off_is_not_given_out():
