@@ -279,6 +279,18 @@ def of_patient(
     return tuple(_read(session, library, row, by=by, now=now) for row in rows)
 
 
+def standing(session: Session, patient: str, *, by: Principal) -> tuple[TaperRead, ...]:
+    """The tapers of a patient (our own id) as they stand, the newest first; not held against what was
+    dispensed, which takes the chart."""
+    asked = (
+        select(_tapers)
+        .where(_tapers.c.organisation_id == by.organisation_id, _tapers.c.patient_id == patient)
+        .order_by(_tapers.c.created_at.desc(), _tapers.c.id.desc())
+    )
+    rows = session.connection().execute(asked)
+    return tuple(TaperRead(plan_acts.decoded(row, Taper), row.version) for row in rows)
+
+
 def due(session: Session, *, by: Principal, until: date) -> tuple[TaperRead, ...]:
     """The tapers whose dose goes down up to a day, the earliest first."""
     asked = (

@@ -28,6 +28,7 @@ from stewardship.services import (
     patients,
     plans,
     reassessments,
+    tapers,
     timelines,
 )
 from stewardship.services.answers import decision_json
@@ -36,6 +37,7 @@ from stewardship.services.goals import GoalRecord
 from stewardship.services.patients import Decided, Opened
 from stewardship.services.plans import PlanRead
 from stewardship.services.reassessments import ReviewRecord
+from stewardship.services.tapers import TaperRead
 from stewardship.web import drawing
 from stewardship.web.drawing import NAMES, WINDOWS, Measure
 from stewardship.web.pages import is_part, may, page
@@ -53,6 +55,7 @@ class Beside:
     reviews: tuple[ReviewRecord, ...]
     decisions: tuple[Decided, ...]
     plans: tuple[PlanRead, ...]
+    tapers: tuple[TaperRead, ...]
     flags: tuple[FlagRecord, ...]
     messages: tuple[Message, ...]
     visit: dict[str, Any]
@@ -154,6 +157,7 @@ def _beside(session: Session, library: Library, opened: Opened) -> Beside:
         tuple(r for r in reassessments.of_patient(session, who, by=by) if r.review.state in OPEN),
         patients.decisions_of(session, opened.who.id, by=by),
         plans.of_patient(session, library, who, by=by, now=now) if may(Permission.READ_PLANS) else (),
+        tapers.standing(session, opened.who.id, by=by) if may(Permission.READ_PLANS) else (),
         _flags(session, library, opened.who.id) if may(Permission.READ_FLAGS) else (),
         _messages(session, library, opened.who.id) if may(Permission.READ_MESSAGES) else (),
         decision_json(patients.visit(library, opened), library, patient_id=who),

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, request, url_for
+from flask import Blueprint, Response, flash, redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as WSGIResponse
 
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
-from stewardship.declarations import Library
-from stewardship.domain.errors import Conflict, Fault, InvalidInput, NotFound, StewardshipError
+from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.instruments import Instrument
 from stewardship.domain.measurements import Reporter
 from stewardship.runtime import runtime
-from stewardship.services import calendars, goals, measurements, patients, reassessments
+from stewardship.services import calendars, goals, measurements, reassessments
 from stewardship.services.patients import Found
 from stewardship.web.pages import page
+from stewardship.web.patient_forms import chart_of, day, done, library, patient
+from stewardship.web.patient_forms import typed as typed_in
 from stewardship.web.questions import answers, question
 
 room = Blueprint("function_pages", __name__)
@@ -36,7 +35,7 @@ _RECENT = 12
 @requires(Permission.RECORD_FUNCTION)
 def measure(patient_id: str, instrument_id: str) -> Response:
     """The questions of an instrument."""
-    who, _ = _patient(patient_id, "measurement")
+    who, _ = patient(patient_id, "measurement")
     instrument = _instrument(instrument_id)
     return _questions(who, instrument, [question(item, instrument) for item in instrument.items])
 
@@ -45,7 +44,7 @@ def measure(patient_id: str, instrument_id: str) -> Response:
 @requires(Permission.RECORD_FUNCTION)
 def record(patient_id: str, instrument_id: str) -> Response | WSGIResponse:
     """Keep the answers, and say what they score."""
-    who, known_as = _patient(patient_id)
+    who, known_as = patient(patient_id)
     instrument = _instrument(instrument_id)
     asked = [question(item, instrument, request.form.get(item.id, "")) for item in instrument.items]
     given = answers(asked)
@@ -55,7 +54,7 @@ def record(patient_id: str, instrument_id: str) -> Response | WSGIResponse:
     with transaction(running.sessions) as session:
         kept = measurements.record(
             session,
-            _library(),
+            library(),
             known_as,
             instrument.id,
             given,
@@ -67,7 +66,7 @@ def record(patient_id: str, instrument_id: str) -> Response | WSGIResponse:
     score = kept.score.value if kept.score is not None else None
     said = f"score {score}" if score is not None else "without a score: too few answers"
     flash(f"{instrument.title} is on record, {said}.", "success")
-    return _back(patient_id)
+    return redirect(chart_of(patient_id), HTTPStatus.SEE_OTHER)
 
 
 def _questions(
@@ -79,7 +78,7 @@ def _questions(
         who=who,
         instrument=instrument,
         questions=asked,
-        others=[one for one in _library().instruments.values() if one.satisfies_review],
+        others=[one for one in library().instruments.values() if one.satisfies_review],
         nothing=status is not HTTPStatus.OK and not any(q.wrong for q in asked),
     )
 
@@ -91,7 +90,7 @@ def _questions(
 @requires(Permission.WORK_ON_FUNCTION)
 def goal_form(patient_id: str) -> Response:
     """An empty goal."""
-    who, _ = _patient(patient_id, "goals")
+    who, _ = patient(patient_id, "goals")
     return page("goal.html", who=who, typed={}, faults={}, goal=None)
 
 
@@ -99,18 +98,18 @@ def goal_form(patient_id: str) -> Response:
 @requires(Permission.WORK_ON_FUNCTION)
 def set_goal(patient_id: str) -> Response | WSGIResponse:
     """Set a goal: what the patient wants to do again, from where, to where, by when."""
-    who, known_as = _patient(patient_id)
-    typed = _typed("activity", "baseline", "target", "due_on")
+    who, known_as = patient(patient_id)
+    typed = typed_in("activity", "baseline", "target", "due_on")
 
     def act(session: Session) -> str:
         goals.set_goal(
             session,
-            _library(),
+            library(),
             known_as,
             activity=typed["activity"],
             baseline=typed["baseline"],
             target=typed["target"],
-            due_on=_day(typed["due_on"], "/due_on"),
+            due_on=day(typed["due_on"], "/due_on"),
             by=principal(),
             now=runtime().clock(),
         )
@@ -126,14 +125,14 @@ def set_goal(patient_id: str) -> Response | WSGIResponse:
             status=HTTPStatus.UNPROCESSABLE_ENTITY,
         )
 
-    return _done(patient_id, act, again)
+    return done(act, again, to=chart_of(patient_id))
 
 
 @room.get("/patients/<patient_id>/goals/<goal_id>")
 @requires(Permission.WORK_ON_FUNCTION)
 def goal(patient_id: str, goal_id: str) -> Response:
     """A goal with its history, and how it may be closed."""
-    who, known_as = _patient(patient_id, "goals")
+    who, known_as = patient(patient_id, "goals")
     return page("goal.html", who=who, typed={}, faults={}, goal=_goal(goal_id, known_as))
 
 
@@ -141,19 +140,19 @@ def goal(patient_id: str, goal_id: str) -> Response:
 @requires(Permission.WORK_ON_FUNCTION)
 def close_goal(patient_id: str, goal_id: str, act: str) -> Response | WSGIResponse:
     """The goal is reached, or given up with a reason."""
-    who, known_as = _patient(patient_id)
+    who, known_as = patient(patient_id)
     held = _goal(goal_id, known_as)
     if act not in {"reached", "given-up"}:
         raise NotFound("a goal is reached or given up")
-    typed = _typed("reason", "version")
+    typed = typed_in("reason", "version")
     version = int(typed["version"]) if typed["version"].isascii() and typed["version"].isdigit() else 0
     stated: dict[str, Any] = {"version": version, "by": principal(), "now": runtime().clock()}
 
     def do(session: Session) -> str:
         if act == "reached":
-            goals.reach(session, _library(), goal_id, reason=typed["reason"], **stated)
+            goals.reach(session, library(), goal_id, reason=typed["reason"], **stated)
             return "The goal is reached."
-        goals.give_up(session, _library(), goal_id, reason=typed["reason"], **stated)
+        goals.give_up(session, library(), goal_id, reason=typed["reason"], **stated)
         return "The goal is given up, with your reason on record."
 
     def again(faults: dict[str, str]) -> Response:
@@ -166,7 +165,7 @@ def close_goal(patient_id: str, goal_id: str, act: str) -> Response | WSGIRespon
             status=HTTPStatus.UNPROCESSABLE_ENTITY,
         )
 
-    return _done(patient_id, do, again)
+    return done(do, again, to=chart_of(patient_id))
 
 
 # --- reviews -------------------------------------------------------------------------------------
@@ -183,8 +182,8 @@ def review(patient_id: str, review_id: str) -> Response:
 @requires(Permission.WORK_ON_FUNCTION)
 def close_review(patient_id: str, review_id: str) -> Response | WSGIResponse:
     """Complete a review on measurements, or cancel it with a reason."""
-    _, known_as = _patient(patient_id)
-    typed = _typed("on", "note", "reason", "do")
+    _, known_as = patient(patient_id)
+    typed = typed_in("on", "note", "reason", "do")
     looked_at = request.form.getlist("measurement")[:_RECENT]
     stated: dict[str, Any] = {"by": principal(), "now": runtime().clock()}
 
@@ -196,29 +195,33 @@ def close_review(patient_id: str, review_id: str) -> Response | WSGIResponse:
             if not typed["reason"]:
                 fault = Fault("/reason", "required", "Say why the review is not needed.")
                 raise InvalidInput("a review is cancelled with a reason", faults=(fault,))
-            reassessments.cancel(session, _library(), review_id, reason=typed["reason"], **stated)
+            reassessments.cancel(session, library(), review_id, reason=typed["reason"], **stated)
             return "The review is cancelled; the clock runs on from today."
-        on = _day(typed["on"], "/on")
+        on = day(typed["on"], "/on")
         if on is None:
             fault = Fault("/on", "required", "Give the day of the review.")
             raise InvalidInput("a review has a day", faults=(fault,))
         reassessments.complete(
-            session, _library(), review_id, measurements=looked_at, note=typed["note"], on=on, **stated
+            session, library(), review_id, measurements=looked_at, note=typed["note"], on=on, **stated
         )
         return "The review is done; the next one is planned."
 
-    return _done(patient_id, act, lambda faults: _review_page(patient_id, review_id, typed, faults))
+    return done(
+        act,
+        lambda faults: _review_page(patient_id, review_id, typed, faults),
+        to=chart_of(patient_id),
+    )
 
 
 def _review_page(patient_id: str, review_id: str, typed: dict[str, str], faults: dict[str, str]) -> Response:
-    who, known_as = _patient(patient_id, "" if faults else "review")
+    who, known_as = patient(patient_id, "" if faults else "review")
     running, by, now = runtime(), principal(), runtime().clock()
     with transaction(running.sessions, write=False) as session:
         held = reassessments.read(session, review_id, by=by)
         if held.patient_id != known_as:
             raise NotFound("there is no such review")
-        taken = measurements.of_patient(session, _library(), known_as, by=by)
-        today = calendars.today(session, _library(), by.organisation_id, now=now)
+        taken = measurements.of_patient(session, library(), known_as, by=by)
+        today = calendars.today(session, library(), by.organisation_id, now=now)
     found = [m for m in reversed(taken) if not m.in_error and m.taken_on > held.review.since][:_RECENT]
     return page(
         "review.html",
@@ -226,7 +229,7 @@ def _review_page(patient_id: str, review_id: str, typed: dict[str, str], faults:
         who=who,
         held=held,
         measured=found,
-        titles={one.id: one.title for one in _library().instruments.values()},
+        titles={one.id: one.title for one in library().instruments.values()},
         today=today,
         typed=typed,
         faults=faults,
@@ -234,42 +237,7 @@ def _review_page(patient_id: str, review_id: str, typed: dict[str, str], faults:
     )
 
 
-# --- what all of them share ------------------------------------------------------------------------
-
-
-def _done(
-    patient_id: str, act: Callable[[Session], str], again: Callable[[dict[str, str]], Response]
-) -> Response | WSGIResponse:
-    """Do it and go back to the patient; or show the form again with what was refused, and what was typed."""
-    try:
-        with transaction(runtime().sessions) as session:
-            said = act(session)
-    except InvalidInput as refused:
-        return again(_faults(refused))
-    except Conflict as refused:
-        answer = again({"form": f"{refused.message}."})
-        answer.status_code = HTTPStatus.CONFLICT
-        return answer
-    flash(said, "success")
-    return _back(patient_id)
-
-
-def _faults(refused: StewardshipError) -> dict[str, str]:
-    said = {
-        fault.pointer.split("/")[1] if "/" in fault.pointer else "form": fault.message
-        for fault in refused.faults
-    }
-    return said or {"form": f"{refused.message}."}
-
-
-def _patient(patient_id: str, what: str = "") -> tuple[Found, str]:
-    """The patient and the EHR's id; that a page about him was opened goes on record."""
-    running, by, now = runtime(), principal(), runtime().clock()
-    with transaction(running.sessions, late=True) as session:
-        found = patients.known(session, patient_id, by=by)
-        if what:
-            patients.note_read(session, patient_id, what=what, by=by, now=now)
-    return found
+# --- what they are about ---------------------------------------------------------------------------
 
 
 def _goal(goal_id: str, known_as: str) -> goals.GoalRecord:
@@ -281,29 +249,7 @@ def _goal(goal_id: str, known_as: str) -> goals.GoalRecord:
 
 
 def _instrument(instrument_id: str) -> Instrument:
-    found = _library().instruments.get(instrument_id)
+    found = library().instruments.get(instrument_id)
     if found is None:
         raise NotFound("there is no such instrument")
     return found
-
-
-def _library() -> Library:
-    return runtime().library_of(principal().organisation_id)
-
-
-def _typed(*names: str) -> dict[str, str]:
-    return {name: request.form.get(name, "").strip()[:4_000] for name in names}
-
-
-def _day(text: str, pointer: str) -> date | None:
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        fault = Fault(pointer, "not-a-day", "Give a day, such as 2026-11-30.")
-        raise InvalidInput("the day cannot be read", faults=(fault,)) from None
-
-
-def _back(patient_id: str) -> WSGIResponse:
-    return redirect(url_for("charting.chart", patient_id=patient_id), HTTPStatus.SEE_OTHER)

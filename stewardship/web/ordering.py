@@ -21,7 +21,8 @@ from stewardship.domain.orders import Order
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,4}", re.ASCII)
-_CODE = re.compile(r"[A-Za-z][0-9][0-9A-Za-z](\.[0-9A-Za-z]{1,4})?", re.ASCII)
+#: An ICD-10-CM code.
+CODE = re.compile(r"[A-Za-z][0-9][0-9A-Za-z](\.[0-9A-Za-z]{1,4})?", re.ASCII)
 
 
 class Often(NamedTuple):
@@ -218,7 +219,7 @@ def _pain(written: Written, faults: list[Fault]) -> dict[str, Any]:
     pain: dict[str, Any] = {"phase": written["phase"]} if written["phase"] else {}
     name = "other_reason" if written["other_reason"] else "reason"
     code = written[name].upper()
-    if code and _CODE.fullmatch(code):
+    if code and CODE.fullmatch(code):
         pain["reasons"] = [{"system": ICD10CM, "code": code}]
     elif code:
         faults.append(fault(name, "Write an ICD-10-CM code, such as M54.50."))

@@ -191,14 +191,14 @@ def _form(
         products=products,
         asked_for=asked.written["medicine"],
         chosen=library.catalogue.by_rxcui(chosen) if chosen else None,
-        conditions=_conditions(chart),
+        conditions=diagnoses(chart),
         order_id=asked.written["order_id"] or new_id(runtime().clock()),
         **_WORDS,
     )
 
 
-def _conditions(chart: Chart) -> list[tuple[str, str]]:
-    """The diagnoses on record that an order can be for: ICD-10-CM code and words."""
+def diagnoses(chart: Chart) -> list[tuple[str, str]]:
+    """The diagnoses on record that an order or a plan can be for: ICD-10-CM code and words."""
     return sorted({(c.code, _title(one)) for one in chart.conditions for c in _icd(one)})
 
 

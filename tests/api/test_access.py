@@ -312,7 +312,7 @@ def on_opioids(sessions: Sessions, library: Library) -> None:
 
 
 @pytest.fixture
-def planned(caller: Callable[..., Caller], on_opioids: None) -> dict[str, str]:
+def planned(caller: Callable[..., Caller], sessions: Sessions, on_opioids: None) -> dict[str, str]:
     """A plan with a step and a referral, a taper, and a prescriber of the registry."""
     prescriber, whose = caller(Role.PRESCRIBER), {"patient": "p-long"}
     walk = {"activity": "walk", "baseline": "little", "target": "far", "due_on": "2026-12-21"}
@@ -335,13 +335,21 @@ def planned(caller: Callable[..., Caller], on_opioids: None) -> dict[str, str]:
         "referral_id": referral["id"],
         "taper_id": taper["id"],
         "prescriber_id": kept["id"],
-        "patient_id": "p-long",
+        "planned_for": _own_id(sessions, "p-long"),
     }
+
+
+def _own_id(sessions: Sessions, ehr_id: str) -> str:
+    with transaction(sessions, write=False) as session:
+        found = charts.known_patient(session, organisation_id=HERE, patient_id=ehr_id)
+        assert found.id is not None
+        return found.id
 
 
 @pytest.fixture
 def ours(
     caller: Callable[..., Caller],
+    sessions: Sessions,
     flagged: dict[str, str],
     matched: dict[str, str],
     planned: dict[str, str],
@@ -369,7 +377,9 @@ def ours(
     return {
         "import_id": json(sent)["import"],
         "act": "reached",
+        "instrument_id": "peg",
         "decision_id": decided["id"],
+        "ordered_for": _own_id(sessions, decided["patient_id"]),
         "policy_id": stopped["policy"],
         "exception_id": asked["id"],
         "snooze_id": rests["id"],
@@ -420,6 +430,24 @@ def test_another_organisations_things_are_like_missing_ones(
             assert _but_the_request(theirs) == _but_the_request(missing)
             tried += 1
     assert tried
+
+
+def test_the_same_ids_are_found_here(app: Flask, caller: Callable[..., Caller], ours: dict[str, str]) -> None:
+    """Otherwise the test above would tell nothing. The patient of the plan, the taper and the review is
+    another one than the flag's."""
+    absent = []
+    for rule in (r for r in owned_rules(app) if method(r) == "GET"):
+        of_plans = {"plan_id", "taper_id", "review_id"} & set(rule.arguments)
+        of_order = {"goal_id", "decision_id"} & set(rule.arguments)
+        ids = {**ours, "act": "pause" if "taper_id" in of_plans else "begin"}
+        if "patient_id" in rule.arguments and (of_plans or of_order):
+            ids["patient_id"] = ours["planned_for"] if of_plans else ours["ordered_for"]
+        if rule.endpoint == "fhir-plans.plan_as_fhir":
+            ids["patient_id"] = "p-long"
+        role = next(r for r in Role if r in ADMITTED[rule.endpoint])
+        if call(caller(role), rule, **ids).status_code != 200:
+            absent.append(rule.rule)
+    assert absent == []
 
 
 def test_our_own_things_are_there(app: Flask, caller: Callable[..., Caller], ours: dict[str, str]) -> None:
