@@ -205,6 +205,26 @@ class ReferralAnswer(StrictSchema):
     events = fields.List(fields.Dict(keys=fields.String()), required=True)
 
 
+class LetterAnswer(StrictSchema):
+    """What goes with a referral. ``wanting`` is what its reader would miss."""
+
+    referral = fields.String(required=True)
+    discipline = fields.String(required=True)
+    reason = fields.String(required=True)
+    urgency = fields.String(required=True)
+    source = fields.String(required=True)
+    sent_on = fields.Date(required=True)
+    conditions = fields.List(fields.Dict(keys=fields.String()), required=True)
+    goals = fields.List(fields.Dict(keys=fields.String()), required=True)
+    conservative = fields.List(fields.Dict(keys=fields.String()), required=True)
+    tests = fields.List(fields.Dict(keys=fields.String()), required=True)
+    courses = fields.List(fields.Dict(keys=fields.String()), required=True)
+    preferences = fields.List(fields.Dict(keys=fields.String()), required=True)
+    medicines = fields.List(fields.String(), required=True, allow_none=True)
+    wanting = fields.List(fields.String(), required=True)
+    text = fields.String(required=True)
+
+
 class ReferralsAnswer(StrictSchema):
     """Referrals."""
 

@@ -20,6 +20,7 @@ from stewardship.api.plan_schemas import (
     ContactRequest,
     CoverageRequest,
     EndStepRequest,
+    LetterAnswer,
     PlanAnswer,
     PlanGoalRequest,
     PlanPatientRequest,
@@ -35,6 +36,7 @@ from stewardship.api.plan_schemas import (
     WishesAnswer,
 )
 from stewardship.auth import Permission, principal, requires
+from stewardship.domain import letter as letters
 from stewardship.domain import plan_told
 from stewardship.domain.care import Coverage, Preference
 from stewardship.domain.codes import Coding
@@ -264,6 +266,20 @@ def note_referral(said: Mapping[str, Any], referral_id: str) -> Response:
     with writing() as session:
         found = plans.note_referral(session, _library(), referral_id, to, **given, **_acting())
     return answer(referral_json(found))
+
+
+@room.route("/referrals/<referral_id>/letter")
+@requires(Permission.READ_PLANS)
+@room.response(HTTPStatus.OK, LetterAnswer)
+def letter(referral_id: str) -> Response:
+    """Write the letter of a referral.
+
+    What was tried and came of it, what tests showed, what the patient wants, and what is not on record.
+    """
+    with writing() as session:
+        found = plans.letter_of(session, _library(), referral_id, **_acting())
+        note_reading(session, found.referral.patient_id, "letter")
+    return answer(letters.told(found))
 
 
 @room.route("/overdue-referrals")

@@ -109,14 +109,15 @@ class Assessed(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True)
 class Advice:
-    """What fits this patient now. ``facts`` and ``story`` are what it rests on, ``assessed_on`` the day of
-    the last assessment."""
+    """What fits this patient now. ``facts`` and ``story`` are what it rests on, ``assessed`` the last
+    statement of each fact, ``assessed_on`` the day of the last assessment."""
 
     recommendation: Recommendation
     pulled: Pulled
     benefits: Benefits
     facts: PatientFacts
     story: Story
+    assessed: Assessed
     assessed_on: date | None
     chart: Chart
 
@@ -303,6 +304,7 @@ def advise_on(
         ),
         facts=facts,
         story=story,
+        assessed=said,
         assessed_on=max((on for on, _ in beside.assessed), default=None),
         chart=chart,
     )

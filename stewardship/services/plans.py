@@ -24,6 +24,7 @@ from stewardship.domain.care import Coverage, Preference
 from stewardship.domain.codes import Coding
 from stewardship.domain.errors import Fault, InvalidInput
 from stewardship.domain.goals import FunctionGoal
+from stewardship.domain.letter import Letter, letter
 from stewardship.domain.next_step import Around, Suggestion, coverage_warnings, next_step
 from stewardship.domain.orders import Phase
 from stewardship.domain.pain_plan import Completeness, Contact, NewStep, PainPlan, PlanTerms
@@ -448,6 +449,25 @@ def read_referral(session: Session, referral_id: str, *, by: Principal) -> Refer
     return _referral_read(plan_acts.row_of(session, Subject.REFERRAL, referral_id, by=by))
 
 
+def letter_of(
+    session: Session, library: Library, referral_id: str, *, by: Principal, now: datetime
+) -> Letter:
+    """What goes with a referral: what was tried and came of it, what tests showed, what is not on record."""
+    row = plan_acts.row_of(session, Subject.REFERRAL, referral_id, by=by)
+    referral = plan_acts.decoded(row, Referral)
+    plan = plan_acts.decoded(plan_acts.row_of(session, Subject.PLAN, referral.plan_id, by=by), PainPlan)
+    advice = _advice(session, library, plan, by=by, patient=row.patient_id, now=now)
+    return letter(
+        plan,
+        referral,
+        facts=advice.facts,
+        preferences=patient_wishes.preferences_of(session, row.patient_id, by=by),
+        imaging_agrees=advice.assessed.imaging_agrees,
+        declared=library.alternatives,
+        terms=library.plans,
+    )
+
+
 def overdue(session: Session, *, by: Principal, today: date) -> tuple[ReferralRead, ...]:
     """The open referrals for which something should have happened before today, the longest overdue first."""
     asked = (
@@ -506,7 +526,7 @@ def _around(
     session: Session, library: Library, plan: PainPlan, patient: str, *, by: Principal, now: datetime
 ) -> Around:
     """What the plan stands in: the chart, what was tried before it, and what the patient wants."""
-    facts = _facts(session, library, plan, by=by, patient=patient, now=now)
+    facts = _advice(session, library, plan, by=by, patient=patient, now=now).facts
     before = facts.tried
     own = replace(facts, tried=(*before, *plan.tried))
     chronic = plan.chronic if plan.chronic is not None else _chronic(facts)
@@ -527,13 +547,14 @@ def _chronic(facts: PatientFacts) -> bool | None:
     return None if facts.phase is Phase.UNKNOWN else facts.phase is Phase.CHRONIC
 
 
-def _facts(
+def _advice(
     session: Session, library: Library, plan: PainPlan, *, by: Principal, patient: str, now: datetime
-) -> PatientFacts:
+) -> care.Advice:
+    """What the chart and the assessments tell; what plans record is not in it."""
     known = charts.known_patient(session, organisation_id=by.organisation_id, patient_id=plan.patient_id)
     chart = charts.chart_of(session, library, known, organisation_id=by.organisation_id, as_of=now)
     said = care.Beside(assessed=tuple(care.assessments(session, patient, by=by)))
-    return care.advise_on(library, chart, said).facts
+    return care.advise_on(library, chart, said)
 
 
 def _recommended(library: Library, plan: PainPlan, facts: PatientFacts) -> Recommendation:

@@ -75,6 +75,37 @@ def test_from_a_plan_to_a_referral_that_comes_back(prescriber: Caller, who: Call
     assert made(who(Role.COMPLIANCE).get("/api/v1/overdue-referrals"))["referrals"] == []
 
 
+def test_the_letter_says_what_was_tried_what_a_test_showed_and_what_nobody_recorded(
+    prescriber: Caller, who: Callable[..., Caller]
+) -> None:
+    plan = made(prescriber.post("/api/v1/plans", PLAN), 201)
+    where = f"/api/v1/plans/{plan['id']}"
+    letter = {"discipline": "surgery", "reason": "facet pain", "urgency": "routine", "on": "2026-11-21"}
+    sent = made(prescriber.post(f"{where}/referrals", letter | {"source": "pain-medicine"}), 201)
+    address = f"/api/v1/referrals/{sent['id']}/letter"
+    empty = made(prescriber.get(address))
+    assert (empty["conservative"], empty["tests"]) == ([], [])
+    assert any(words.startswith("no care without needles") for words in empty["wanting"])
+    assert any("diagnostic block" in words for words in empty["wanting"])
+    tried = [{"what": "ibuprofen", "response": "none", "on": "2026-10-01"}]
+    seen = {"patient": "p-1", "on": "2026-11-21", "imaging_agrees": True, "tried": tried}
+    made(prescriber.post("/api/v1/assessments", seen), 201)
+    block = {"id": "mb", "treatment": "facet-injection", "on": "2026-11-21", "version": 1}
+    block |= {"basis": ["examination"], "target": "L4/5 right", "skipped": "physical therapy hurts too much"}
+    made(prescriber.post(f"{where}/steps", block))
+    made(prescriber.post(f"{where}/steps/mb/begin", {"on": "2026-11-21", "version": 2}))
+    said = {"on": "2026-11-21", "version": 3, "relief_percent": 80, "lasted_hours": 6, "function": "better"}
+    made(prescriber.post(f"{where}/steps/mb/respond", said | {"target": "L4/5 right"}))
+    full = made(who(Role.PHARMACIST).get(address))
+    assert [(c["treatment"], c["response"]) for c in full["conservative"]] == [("ibuprofen", "none")]
+    (test,) = full["tests"]
+    assert (test["target"], test["relief_percent"], test["lasted_hours"]) == ("L4/5 right", 80, 6)
+    assert "facet joint" in test["reads"]
+    assert full["wanting"] == []
+    assert "Facet joint injection or medial branch block at L4/5 right" in full["text"]
+    assert "p-1" not in full["text"]
+
+
 def test_a_stale_version_is_a_409_that_names_who_was_first(prescriber: Caller) -> None:
     plan = made(prescriber.post("/api/v1/plans", PLAN), 201)
     where = f"/api/v1/plans/{plan['id']}/steps"
