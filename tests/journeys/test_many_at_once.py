@@ -33,7 +33,6 @@ from stewardship.witness import open_database
 PEOPLE, FLAGS, HERE = 50, 10, "clinic"
 KIND = "opioid-with-benzodiazepine"
 SETUP = Principal("setup", HERE, Role.ADMIN)
-NOW = datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Cli
     settings = Settings.from_env(environ)
     sessions = open_database(settings)
     migrate.upgrade(sessions.kw["bind"])
-    cookies, raised = _people(sessions, settings), _flags(sessions)
+    now = datetime.now(UTC)
+    cookies, raised = _people(sessions, settings, now), _flags(sessions, now)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -80,39 +80,39 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Cli
         sessions.kw["bind"].dispose()
 
 
-def _people(sessions: Sessions, settings: Settings) -> list[dict[str, str]]:
+def _people(sessions: Sessions, settings: Settings, now: datetime) -> list[dict[str, str]]:
     terms = load().identity.session
     made = []
     with transaction(sessions) as session:
-        organisations.ensure(session, HERE, name="Clinic", by=SETUP, now=NOW)
+        organisations.ensure(session, HERE, name="Clinic", by=SETUP, now=now)
         for number in range(PEOPLE):
             who = Principal(f"pharmacist-{number}", HERE, Role.PHARMACIST)
             login = f"{who.user_id}@clinic.example"
-            users.add(session, login=login, role=who.role, by=SETUP, now=NOW, user_id=who.user_id)
+            users.add(session, login=login, role=who.role, by=SETUP, now=now, user_id=who.user_id)
             token = browser_sessions.begin(
-                session, who, stage=Stage.WHOLE, method=Method.PASSWORD, agent="tests", terms=terms, now=NOW
+                session, who, stage=Stage.WHOLE, method=Method.PASSWORD, agent="tests", terms=terms, now=now
             )
             made.append({browsers.cookie_name(settings): token})
     return made
 
 
-def _flags(sessions: Sessions) -> list[str]:
+def _flags(sessions: Sessions, now: datetime) -> list[str]:
     library = load()
     made: list[str] = []
     with transaction(sessions) as session:
         for number in range(FLAGS):
             known = charts.known_patient(session, organisation_id=HERE, patient_id=f"p-{number}")
-            patient = ensure_patient(session, known, known.patient, organisation_id=HERE, now=NOW)
-            found = [Flag(KIND, "s-1", NOW.date(), NOW.date(), ("s-1",), {"overlap_days": 3})]
+            patient = ensure_patient(session, known, known.patient, organisation_id=HERE, now=now)
+            found = [Flag(KIND, "s-1", now.date(), now.date(), ("s-1",), {"overlap_days": 3})]
             changes = flags.reconcile(
-                session, library, patient, found, kinds=[KIND], source="watch", by=SETUP, now=NOW
+                session, library, patient, found, kinds=[KIND], source="watch", by=SETUP, now=now
             )
             made += changes.opened
     return made
 
 
 def _wait(address: str) -> None:
-    for _ in range(300):
+    for _ in range(600):
         try:
             if requests.get(f"{address}/readyz", timeout=5).status_code == 200:
                 return
