@@ -31,8 +31,8 @@ _REMEMBERED = 20_000
 
 
 def encode(value: Any, *, without: frozenset[str] = frozenset(), shared: frozenset[str] = frozenset()) -> str:
-    """The document; ``without`` names fields that are kept elsewhere, ``shared`` those that hold the very same
-    unchangeable object in many values: it is written once and met again."""
+    """The document; ``without`` names fields that are kept elsewhere, ``shared`` those that hold the very
+    same unchangeable object in many values: it is written once and met again."""
     made = _stated(value)
     for name in without:
         made.pop(name, None)

@@ -2,9 +2,9 @@
 bad is told with its place, and a cut file is never complete.
 
 What the service does with a file depends on the items that its feed gives, and on whether its content was
-there before. So of the thousands of places at which a file may be cut, one of each kind that gives other items
-is enough, with the last one, whose words are those of the whole file; the suite sends a share of those through.
-That the reader is right at every single byte is held beside it. More:
+there before. So of the thousands of places at which a file may be cut, one of each kind that gives other
+items is enough, and the last one, whose words are those of the whole file; the suite sends a share of those
+through. That the reader is right at every single byte is held beside it. More:
 
     IMPORT_DAMAGE=kinds pytest tests/services/test_imports_damaged.py    one cut of each kind
     IMPORT_DAMAGE=all pytest tests/services/test_imports_damaged.py      every byte, mutation, the large file
