@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from stewardship.db import Sessions
 from stewardship.domain.errors import Fault, InvalidInput, NotFound
 from stewardship.domain.people import Principal
+from stewardship.reports import as_of as standing
 from stewardship.reports import why as evidence
 from stewardship.reports.listed import REPORTS
 from stewardship.reports.rendering import pdf, spreadsheet, terminal, text
@@ -124,6 +125,31 @@ def why(
         *(f"{one.policy}: {one.field} was {one.then!r}, is {one.now!r}" for one in found.differences),
     )
     told = evidence.why(session, by.organisation_id, decision_id, evidence.Again(found.compared, otherwise))
+    return Made(told, Stamp(by.user_id, now, currency_of(session, by=by, now=now), checkpoint))
+
+
+def as_of(
+    session: Session,
+    library: Any,
+    patient: str,
+    at: datetime,
+    *,
+    by: Principal,
+    now: datetime,
+    checkpoint: str = "",
+) -> Made:
+    """A patient's chart, and the policies, as they stood at an instant. ``patient`` is our own id or the
+    EHR's. ``NotFound`` for one who is not on record here, ``InvalidInput`` for an instant to come. That
+    somebody looks is for the caller to put on record."""
+    if at > now:
+        fault = Fault("/at", "at", "Give a moment that is over.")
+        raise InvalidInput("what will be known is not known", faults=(fault,))
+    day = at.astimezone(UTC).date()
+    asked = Asked(by.organisation_id, day, day + timedelta(days=1), now=now)
+    try:
+        told = standing.as_of(session, library, asked, patient=patient, at=at)
+    except LookupError:
+        raise NotFound("no such patient is on record") from None
     return Made(told, Stamp(by.user_id, now, currency_of(session, by=by, now=now), checkpoint))
 
 

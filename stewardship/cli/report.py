@@ -158,6 +158,39 @@ def why(*, decision: str, organisation: str, form: str, out: Path | None) -> Non
     _give_out(make, organisation, form, out, now=now)
 
 
+@report.command("as-of")
+@click.argument("patient")
+@click.option("--at", required=True, help="The instant: 2026-03-12, or 2026-03-12T14:05+01:00.")
+@click.option("--organisation", metavar="ID", required=True, help="Whose patient.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+def as_of(*, patient: str, at: str, organisation: str, form: str, out: Path | None) -> None:
+    """The chart of PATIENT (our id, or the EHR's) and the policies in force, as they stood at an instant.
+
+    A day alone is its end; a time without an offset is UTC.
+    """
+    from stewardship import exporting
+
+    now, moment = datetime.now(UTC), _instant(at)
+
+    def make(session: Session, library: Library, by: Principal, note: str) -> Made:
+        return exporting.as_of(session, library, patient, moment, by=by, now=now, checkpoint=note)
+
+    _give_out(make, organisation, form, out, now=now)
+
+
+def _instant(words: str) -> datetime:
+    from datetime import timedelta
+
+    try:
+        said = datetime.fromisoformat(words)
+    except ValueError:
+        raise click.BadParameter("write it as 2026-03-12 or 2026-03-12T14:05", param_hint="--at") from None
+    if "T" not in words and " " not in words:
+        return said.replace(tzinfo=UTC) + timedelta(days=1, microseconds=-1)
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
+
+
 def _progress() -> Callable[[int], None] | None:
     """Rows counted on a terminal; nobody reads them elsewhere."""
     if not sys.stderr.isatty():

@@ -95,6 +95,7 @@ class Asked:
     now: datetime | None = None
     decision: str = ""
     measure: str = ""
+    patient: str = ""
 
     @property
     def as_of(self) -> datetime:
@@ -111,6 +112,7 @@ class Asked:
             "policy": self.policy,
             "decision": self.decision,
             "measure": self.measure,
+            "patient": self.patient,
         }
         return {name: value for name, value in named.items() if value}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -17,10 +17,12 @@ from typing import IO, Any
 
 from flask import Blueprint, Response, request
 from markupsafe import Markup
+from sqlalchemy.orm import Session
 
 from stewardship import exporting
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
+from stewardship.declarations import Library
 from stewardship.domain.errors import Fault, InvalidInput
 from stewardship.exporting import MEDIA_TYPES, Format
 from stewardship.pictures.bars import MOST_SERIES, bars_svg
@@ -34,7 +36,7 @@ from stewardship.web.periods import typed_day
 room = Blueprint("reporting", __name__)
 
 #: Rows of a table on a page; the rest is in the files.
-_MOST_ROWS = 200
+MOST_ROWS = 200
 _BLOCK = 1 << 18
 _IN_MEMORY = 4 << 20
 _LONGEST_FIELD = 200
@@ -71,7 +73,7 @@ def report(report_id: str) -> Response:
         with transaction(running.sessions, write=False) as session:
             library = running.library_of(by.organisation_id)
             made = exporting.made(session, library, report_id, asked, by=by, now=now)
-            tables = [_shown(table) for table in made.report.tables]
+            tables = tables_of(made)
     except InvalidInput as refused:
         faults = {f.pointer.lstrip("/"): f.message for f in refused.faults}
     since, until = exporting.period(None, None, now=now)
@@ -86,11 +88,11 @@ def report(report_id: str) -> Response:
         tables=tables,
         picture=_drawn(made.report.picture) if made and made.report.picture else "",
         right=RIGHT,
+        most=MOST_ROWS,
         formats=FORMATS,
         filters={name: words for name, words in FILTERS.items() if name in listed.filters},
         policies=running.library.policies,
         measures=running.library.measures,
-        most=_MOST_ROWS,
     )
 
 
@@ -98,15 +100,24 @@ def report(report_id: str) -> Response:
 @requires(Permission.READ_REPORTS)
 def download(report_id: str) -> Response:
     """The report as a file. That it is given out is on record before it leaves."""
-    running, by, now = runtime(), principal(), runtime().clock()
     exporting.listed(report_id)
-    asked, form = _asked(_said(request.form)), _form(request.form.get("format", ""))
+    by, now = principal(), runtime().clock()
+    asked, form = _asked(_said(request.form)), form_named(request.form.get("format", ""))
+
+    def make(session: Session, library: Library, note: str) -> Made:
+        return exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)
+
+    return given_out(make, form)
+
+
+def given_out(make: Callable[[Session, Library, str], Made], form: Format) -> Response:
+    """What is made, as a file; written and put on record before anything of it leaves."""
+    running, by, now = runtime(), principal(), runtime().clock()
     note = exporting.checkpoint_note(running.sessions, by.organisation_id)
     spooled = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it has been sent
     try:
         with transaction(running.sessions, write=False) as session:
-            library = running.library_of(by.organisation_id)
-            made = exporting.made(session, library, report_id, asked, by=by, now=now, checkpoint=note)
+            made = make(session, running.library_of(by.organisation_id), note)
             written = exporting.write(made, form, spooled)
         with transaction(running.sessions) as session:
             exporting.record_export(session, made, form, written, by=by, now=now)
@@ -122,6 +133,11 @@ def download(report_id: str) -> Response:
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def tables_of(made: Made) -> list[Shown]:
+    """Its tables as a page shows them."""
+    return [_shown(table) for table in made.report.tables]
 
 
 def _said(wanted: Mapping[str, str]) -> dict[str, str]:
@@ -140,7 +156,8 @@ def _asked(said: Mapping[str, str]) -> Asked:
     return Asked(principal().organisation_id, since, until, **narrowed)
 
 
-def _form(said: str) -> Format:
+def form_named(said: str) -> Format:
+    """The form of that name; ``InvalidInput`` for another."""
     known = {form.value: form for form in FORMATS}
     if said not in known:
         fault = Fault("/format", "not-a-choice", f"Give one of: {', '.join(known)}.")
@@ -149,9 +166,9 @@ def _form(said: str) -> Format:
 
 
 def _shown(table: Table) -> Shown:
-    rows = list(islice(iter(table.rows), _MOST_ROWS + 1))
-    words = [[shown(v, c) for v, c in zip(row, table.columns, strict=True)] for row in rows[:_MOST_ROWS]]
-    return Shown(table, words, len(rows) > _MOST_ROWS)
+    rows = list(islice(iter(table.rows), MOST_ROWS + 1))
+    words = [[shown(v, c) for v, c in zip(row, table.columns, strict=True)] for row in rows[:MOST_ROWS]]
+    return Shown(table, words, len(rows) > MOST_ROWS)
 
 
 def _drawn(picture: Picture) -> Markup:

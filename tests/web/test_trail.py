@@ -137,3 +137,37 @@ def test_a_pharmacist_reads_why_and_not_the_trail(client, decided):
     assert f"/decisions/{decided}/why" in client.get(f"/decisions/{decided}").text
     assert "On the audit trail" not in client.get(f"/decisions/{decided}/why").text
     assert client.get("/audit").status_code == 403
+
+
+def test_a_chart_as_it_stood_is_shown_given_out_and_both_are_entries(client, app, caller):
+    decided = json(caller(Role.PRESCRIBER).post("/api/v1/orders", a_case(patient="p-as-of")))["id"]
+    signed_in(client, Role.COMPLIANCE)
+    at = running_of(app).clock().isoformat()
+    shown = send(client, "/audit/as-of", patient="p-as-of", at=at)
+    assert shown.status_code == 200
+    assert decided in shown.text
+    assert "short-course" in shown.text
+    ours = re.search(r"Patient, by our own id</th><td>([0-9a-f]+)<", shown.text)[1]
+    given = send(client, "/audit/as-of/download", patient=ours, at=at, format="json")
+    assert given.json["filters"] == {"patient": ours}
+    entries = client.get(f"/audit?subject={ours}&action=patient.read").text
+    assert "what: <code>as-of</code>" in entries
+    assert "as-of" in client.get("/audit?action=export.made&subject=as-of").text
+    before = send(client, "/audit/as-of", patient="p-as-of", at="2026-11-20T12:30").text
+    assert decided not in before
+
+
+@pytest.mark.parametrize(
+    ("patient", "at", "words"),
+    [
+        ("nobody", "2026-11-20T12:30", "No such patient"),
+        ("nobody", "soon", "Give a day and a time"),
+        ("nobody", "9999-12-31T23:59:59-23:59", "Give a day and a time"),
+        ("nobody", "2126-11-20T12:30", "Give a moment that is over"),
+    ],
+)
+def test_an_instant_or_a_patient_that_is_none_is_said_beside_its_field(client, patient, at, words):
+    signed_in(client, Role.COMPLIANCE)
+    refused = send(client, "/audit/as-of", patient=patient, at=at)
+    assert refused.status_code == 422
+    assert words in refused.text
