@@ -3,7 +3,7 @@ offered. A patient is named in the body and never in an address."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,11 +12,20 @@ from marshmallow import fields, validate
 
 from stewardship.api.exchange import Room, answer, reading, writing
 from stewardship.auth import Permission, principal, requires
-from stewardship.domain import alternatives_told, benefit, triggers
+from stewardship.domain import alternatives_told, benefit, evaluation, triggers
 from stewardship.domain.benefit import Reply
+from stewardship.domain.evaluation import (
+    CameBecause,
+    DocumentKind,
+    DocumentState,
+    ExamPart,
+    Finding,
+    PainType,
+    StudyKind,
+)
 from stewardship.domain.suitability import Response as Effect
 from stewardship.domain.triggers import Change, Limit
-from stewardship.intake.fields import Choice, Day, Flag, StrictSchema, Text, Token
+from stewardship.intake.fields import Choice, Day, Flag, StrictSchema, Text, Token, WholeNumber
 from stewardship.runtime import runtime
 from stewardship.services import audit, calendars, care, worklists
 
@@ -34,6 +43,33 @@ class AdviceRequest(StrictSchema):
 
     patient = Token(required=True, metadata={"description": "The EHR's id of the patient."})
     conditions = _each(Token())
+    helpful_studies = Flag(
+        load_default=False,
+        metadata={"description": "Say as well which studies may help to tell; most pain needs none."},
+    )
+
+
+class ExaminedRequest(StrictSchema):
+    """What was found in one part of an examination."""
+
+    part = Choice(ExamPart, required=True)
+    finding = Choice(Finding, required=True)
+    note = Text(longest=500, load_default="")
+
+
+class DocumentRequest(StrictSchema):
+    """Where a document about earlier care is."""
+
+    kind = Choice(DocumentKind, required=True)
+    state = Choice(DocumentState, required=True)
+
+
+class StudyRequest(StrictSchema):
+    """A study that was made."""
+
+    kind = Choice(StudyKind, required=True)
+    region = Text(longest=100, blank=False, required=True)
+    on = Day()
 
 
 class TriedRequest(StrictSchema):
@@ -41,8 +77,12 @@ class TriedRequest(StrictSchema):
 
     what = Token(required=True, metadata={"description": "A treatment's id, or a medicine's base name."})
     response = Choice(Effect, required=True)
-    on = Day()
+    on = Day(metadata={"description": "When it ended, or when it was asked about."})
     note = Text(longest=500, load_default="")
+    began_on = Day()
+    dose = Text(longest=100, load_default="")
+    relief_percent = WholeNumber(least=0, most=100, load_default=None, allow_none=True)
+    stopped_because = Text(longest=300, load_default="")
 
 
 class AssessmentRequest(StrictSchema):
@@ -67,6 +107,14 @@ class AssessmentRequest(StrictSchema):
     imaging_agrees = Flag()
     allergies = _each(Token())
     tried = _each(fields.Nested(TriedRequest))
+    where = Text(longest=200, blank=False)
+    eases = Text(longest=500, blank=False)
+    worsens = Text(longest=500, blank=False)
+    pain_type = Choice(PainType)
+    came_because = Choice(CameBecause)
+    examined = _each(fields.Nested(ExaminedRequest))
+    documents = _each(fields.Nested(DocumentRequest))
+    studies = _each(fields.Nested(StudyRequest))
 
 
 class OfferRequest(StrictSchema):
@@ -119,6 +167,10 @@ class AdviceAnswer(StrictSchema):
     recommendation = fields.Dict(required=True)
     triggers = fields.Dict(required=True)
     might_benefit = fields.Dict(required=True)
+    evaluation = fields.Dict(
+        required=True,
+        metadata={"description": "What was asked, examined and read, and what is missing."},
+    )
 
 
 @room.route("/alternatives", methods=["POST"])
@@ -157,6 +209,7 @@ def advise(said: Mapping[str, Any]) -> Response:
             "recommendation": alternatives_told.told(found.recommendation),
             "triggers": triggers.told(found.pulled, running.library.triggers),
             "might_benefit": benefit.told(found.benefits),
+            "evaluation": evaluation.told(found.evaluation, helpful=said["helpful_studies"]),
         }
     )
 
@@ -175,8 +228,14 @@ def assess(said: Mapping[str, Any]) -> Response:
     stated: dict[str, Any] = {name: value for name, value in said.items() if name not in {"patient", "on"}}
     for name in {"limits", "allergies"} & stated.keys():
         stated[name] = tuple(stated[name])
-    if "tried" in stated:
-        stated["tried"] = tuple(care.TriedBefore(**one) for one in stated["tried"])
+    kinds: Mapping[str, Callable[..., object]] = {
+        "tried": care.TriedBefore,
+        "examined": care.Examined,
+        "documents": care.DocumentSeen,
+        "studies": care.StudyMade,
+    }
+    for name in kinds.keys() & stated.keys():
+        stated[name] = tuple(kinds[name](**one) for one in stated[name])
     with writing() as session:
         made = care.assess(
             session,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,15 @@ from marshmallow import RAISE, Schema, fields, validate
 from stewardship.declarations.drugs import checked
 from stewardship.domain.alternatives import Alternatives
 from stewardship.domain.errors import DeclarationError
+from stewardship.domain.evaluation import (
+    DocumentKind,
+    EvaluationTerms,
+    ExamPart,
+    Item,
+    Screen,
+    StudyKind,
+    StudyRow,
+)
 from stewardship.domain.orders import Phase
 from stewardship.domain.triggers import FACTS, Act, Change, Limit, Trigger, Triggers, When
 
@@ -54,6 +64,7 @@ class _TriggerRow(_Strict):
     title = fields.String(required=True, validate=_WORDS)
     act = fields.Enum(Act, by_value=True, required=True)
     say = fields.String(required=True, validate=_WORDS)
+    checklist = _each(fields.String(validate=_WORDS))
     when = fields.Nested(_WhenRow, required=True)
     routes = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
     due_days = _days()
@@ -76,6 +87,39 @@ class _FlagRow(_Strict):
     verified = _flag(required=True)
 
 
+class _ItemRow(_Strict):
+    id = fields.String(required=True, validate=_ID)
+    title = fields.String(required=True, validate=_WORDS)
+    part = fields.String(required=True, validate=_WORDS)
+    facts = fields.List(fields.String(validate=_WORDS), required=True, validate=_WORDS)
+
+
+class _StudyRow(_Strict):
+    kind = fields.Enum(StudyKind, by_value=True, required=True)
+    title = fields.String(required=True, validate=_WORDS)
+    say = fields.String(required=True, validate=_WORDS)
+    conditions = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
+    sources = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
+    verified = _flag(required=True)
+
+
+class _ScreenRow(_Strict):
+    loinc = fields.String(required=True, validate=validate.Regexp(r"\A[0-9]{1,7}-[0-9]\Z"))
+    title = fields.String(required=True, validate=_WORDS)
+    at_least = fields.Integer(strict=True, required=True, validate=validate.Range(1, 100))
+    within_days = fields.Integer(strict=True, required=True, validate=validate.Range(1, 3_650))
+    sources = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
+    verified = _flag(required=True)
+
+
+class _EvaluationRow(_Strict):
+    sources = fields.List(fields.String(validate=_ID), required=True, validate=_WORDS)
+    verified = _flag(required=True)
+    item = fields.List(fields.Nested(_ItemRow), required=True, validate=_WORDS)
+    study = fields.List(fields.Nested(_StudyRow), required=True)
+    screen = fields.List(fields.Nested(_ScreenRow), required=True)
+
+
 class _File(_Strict):
     provenance = fields.Dict(required=True)
     rest = fields.Nested(_RestRow, required=True)
@@ -83,6 +127,7 @@ class _File(_Strict):
     specialties = fields.Dict(keys=fields.String(validate=_ID), values=fields.String(), required=True)
     asks = fields.Dict(keys=fields.String(), values=fields.String(validate=_WORDS), required=True)
     trigger = fields.List(fields.Nested(_TriggerRow), required=True, validate=_WORDS)
+    evaluation = fields.Nested(_EvaluationRow, required=True)
 
 
 def read_triggers(reference: Path, known: Alternatives) -> Triggers:
@@ -107,6 +152,39 @@ def read_triggers(reference: Path, known: Alternatives) -> Triggers:
         flag_therapy_days=flag["therapy_days"],
         flag_max_gap_days=flag["max_gap_days"],
         flag_named=flag["named"],
+        evaluation=_evaluation(said["evaluation"], known, conditions),
+    )
+
+
+def _evaluation(said: Mapping[str, Any], known: Alternatives, conditions: Collection[str]) -> EvaluationTerms:
+    _there("evaluation", said["sources"], known.sources)
+    facts = [fact for row in said["item"] for fact in row["facts"]]
+    if len({row["id"] for row in said["item"]}) != len(said["item"]) or len(set(facts)) != len(facts):
+        raise DeclarationError(f"{TRIGGERS}: evaluation: an item, or a fact of one, is there twice")
+    parts = {f"examined:{part}" for part in ExamPart} | {f"document:{kind}" for kind in DocumentKind}
+    _there("evaluation.item", [f for f in facts if ":" in f], parts)
+    for row in (*said["study"], *said["screen"]):
+        _there("evaluation", row["sources"], known.sources)
+        if row["verified"] and row["sources"] == ["unconfirmed"]:
+            raise DeclarationError(
+                f"{TRIGGERS}: {row['title']} is called verified, and no source confirms it"
+            )
+    for row in said["study"]:
+        _there("evaluation.study", row["conditions"], conditions)
+    return EvaluationTerms(
+        items=tuple(Item(r["id"], r["title"], r["part"], tuple(r["facts"])) for r in said["item"]),
+        studies=tuple(
+            StudyRow(
+                r["kind"],
+                r["title"],
+                r["say"],
+                frozenset(r["conditions"]),
+                tuple(known.sources[s] for s in r["sources"]),
+                r["verified"],
+            )
+            for r in said["study"]
+        ),
+        screens=tuple(Screen(r["loinc"], Decimal(r["at_least"]), r["within_days"]) for r in said["screen"]),
     )
 
 
@@ -145,6 +223,7 @@ def _trigger(
         due_days=row["due_days"],
         sources=tuple(known.sources[s] for s in row["sources"]),
         verified=row["verified"],
+        checklist=tuple(row["checklist"]),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
+from stewardship.domain.evaluation import EvaluationTerms
 from stewardship.domain.orders import Phase
 from stewardship.domain.treatments import Source
 
@@ -49,8 +50,10 @@ class Story:
     ``conservative`` is whether care without needles was tried, ``active_rehab`` whether exercise or
     physical therapy is part of it now, ``prevents_exercise`` whether pain keeps the patient from it.
     ``residual_after_surgery`` is pain in the operated region of the spine; ``surgery_on`` its day.
-    ``low_mood_or_fear`` is a screening result over its threshold, or fear of moving that was recorded.
-    ``nothing_else_offered`` is that no alternative is on record. ``conditions`` are ids of pain conditions.
+    ``neurological_sign`` is an abnormal finding of which nobody said whether it is new, ``imaging_agrees``
+    whether history and examination fit what an image shows. ``low_mood_or_fear`` is a screening result over
+    its threshold, or fear of moving that was recorded. ``nothing_else_offered`` is that no alternative is on
+    record. ``conditions`` are ids of pain conditions.
     """
 
     today: date
@@ -63,6 +66,8 @@ class Story:
     prevents_exercise: bool | None = None
     adequate_relief: bool | None = None
     neurological_deficit: bool | None = None
+    neurological_sign: bool | None = None
+    imaging_agrees: bool | None = None
     residual_after_surgery: bool | None = None
     surgery_on: date | None = None
     surgical_candidate: bool | None = None
@@ -91,7 +96,7 @@ class When:
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """One declared rule. ``due_days`` is by when, in days from the onset (or the operation), somebody has to
-    act; ``routes`` are the specialties that fit, the first one first."""
+    act; ``routes`` are the specialties that fit, the first one first; ``checklist`` what to think of."""
 
     id: str
     title: str
@@ -102,6 +107,7 @@ class Trigger:
     due_days: int | None
     sources: tuple[Source, ...]
     verified: bool
+    checklist: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ class Open:
 class Triggers:
     """All that is declared: rules, names of specialties, words for a missing fact; how long an option that
     was offered or declined rests, in days; and from how many days of therapy on (with gaps of how many)
-    untried options are flagged, of which the first few are named."""
+    untried options are flagged, of which the first few are named. ``evaluation`` is what one holds."""
 
     rules: tuple[Trigger, ...]
     specialties: Mapping[str, str]
@@ -144,6 +150,7 @@ class Triggers:
     flag_therapy_days: int
     flag_max_gap_days: int
     flag_named: int
+    evaluation: EvaluationTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +169,8 @@ FACTS = (
     "prevents_exercise",
     "adequate_relief",
     "neurological_deficit",
+    "neurological_sign",
+    "imaging_agrees",
     "residual_after_surgery",
     "surgical_candidate",
     "declines_surgery",
@@ -278,6 +287,29 @@ def _due_on(rule: Trigger, story: Story) -> date | None:
     return begin + timedelta(rule.due_days)
 
 
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Who fits, each with the triggers that say so, those of the urgent ones first; and whether the pain is
+    straightforward, so that primary care holds the plan: ``None`` when that cannot be told."""
+
+    straightforward: bool | None
+    because: tuple[Trigger, ...]
+    specialties: Mapping[str, tuple[Trigger, ...]]
+
+
+def routing(pulled: Pulled) -> Routing:
+    """Where a story leads. What asks for a referral makes pain complex, one reason is enough, and each is
+    named: there is no score, and nobody waits until everything else has failed."""
+    complex_for = tuple(f.trigger for f in pulled.fired if f.trigger.act in (Act.REFER, Act.URGENT))
+    plain = tuple(f.trigger for f in pulled.fired if f.trigger.routes == ("primary-care",))
+    to: dict[str, tuple[Trigger, ...]] = {}
+    for trigger in complex_for or plain:
+        for route in trigger.routes:
+            to[route] = (*to.get(route, ()), trigger)
+    straightforward = False if complex_for else (True if plain else None)
+    return Routing(straightforward, complex_for or plain, to)
+
+
 def told(pulled: Pulled, declared: Triggers) -> dict[str, object]:
     """The answer as plain values, for every face alike."""
 
@@ -287,6 +319,7 @@ def told(pulled: Pulled, declared: Triggers) -> dict[str, object]:
             "title": trigger.title,
             "act": trigger.act.value,
             "say": trigger.say,
+            "checklist": list(trigger.checklist),
             "routes": [{"id": r, "title": declared.specialties[r]} for r in trigger.routes],
             "verified": trigger.verified,
             "sources": [
@@ -296,7 +329,16 @@ def told(pulled: Pulled, declared: Triggers) -> dict[str, object]:
             **more,
         }
 
+    way = routing(pulled)
     return {
+        "routing": {
+            "straightforward": way.straightforward,
+            "because": [t.title for t in way.because],
+            "specialties": [
+                {"id": name, "title": declared.specialties[name], "because": [t.title for t in why]}
+                for name, why in way.specialties.items()
+            ],
+        },
         "fired": [one(f.trigger, since=_day(f.since), due_on=_day(f.due_on)) for f in pulled.fired],
         "ahead": [one(a.trigger, opens_on=_day(a.opens_on), due_on=_day(a.due_on)) for a in pulled.ahead],
         "cannot_tell": [

@@ -7,7 +7,7 @@ asked of anybody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
@@ -25,6 +25,20 @@ from stewardship.domain.chart import Chart
 from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.drugs import DrugClass
 from stewardship.domain.errors import Fault, InvalidInput, NotFound
+from stewardship.domain.evaluation import (
+    NEUROLOGICAL,
+    CameBecause,
+    DocumentKind,
+    DocumentState,
+    Evaluation,
+    ExamPart,
+    Finding,
+    PainType,
+    Study,
+    StudyKind,
+    evaluation,
+    positive_screen,
+)
 from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.orders import Pain, Phase, PhaseBounds, phase_on
 from stewardship.domain.pain_plan import PainPlan, PlanTerms
@@ -72,17 +86,54 @@ class Library(charts.Meanings, Protocol):
 
 
 class TriedBefore(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A treatment that was tried, by its id or a medicine's base name, and what it did."""
+    """A treatment that was tried, by its id or a medicine's base name, and what it did: from ``began_on``
+    until ``on``, at which ``dose``, with how much relief in percent, and why it ended."""
 
     what: str
     response: Response
     on: date | None = None
     note: str = ""
+    began_on: date | None = None
+    dose: str = ""
+    relief_percent: int | None = None
+    stopped_because: str = ""
+
+    @property
+    def words(self) -> str:
+        """Everything that was said of it besides the response."""
+        relief = "" if self.relief_percent is None else f"{self.relief_percent} % less pain"
+        stopped = f"stopped: {self.stopped_because}" if self.stopped_because else ""
+        since = "" if self.began_on is None else f"since {self.began_on}"
+        return "; ".join(part for part in (since, self.dose, relief, stopped, self.note) if part)
+
+
+class Examined(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was found in one part of an examination."""
+
+    part: ExamPart
+    finding: Finding
+    note: str = ""
+
+
+class DocumentSeen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a document about earlier care is."""
+
+    kind: DocumentKind
+    state: DocumentState
+
+
+class StudyMade(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A study that was made: which, of which region, when."""
+
+    kind: StudyKind
+    region: str
+    on: date | None = None
 
 
 class Assessed(msgspec.Struct, frozen=True, omit_defaults=True):
     """The facts of one assessment; ``None`` is "not looked at".
 
+    ``where``, ``eases`` and ``worsens`` are the patient's words about the pain, ``pain_type`` is its kind.
     ``limits`` are what the pain keeps the patient from, an empty list when from nothing. ``tried`` are
     treatments or medicines with what came of them. Pain that only an image explains is no diagnosis:
     ``imaging_agrees`` says whether history and examination fit what an image shows.
@@ -105,6 +156,14 @@ class Assessed(msgspec.Struct, frozen=True, omit_defaults=True):
     imaging_agrees: bool | None = None
     allergies: tuple[str, ...] | None = None
     tried: tuple[TriedBefore, ...] | None = None
+    where: str | None = None
+    eases: str | None = None
+    worsens: str | None = None
+    pain_type: PainType | None = None
+    came_because: CameBecause | None = None
+    examined: tuple[Examined, ...] | None = None
+    documents: tuple[DocumentSeen, ...] | None = None
+    studies: tuple[StudyMade, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +178,7 @@ class Advice:
     story: Story
     assessed: Assessed
     assessed_on: date | None
+    evaluation: Evaluation
     chart: Chart
 
 
@@ -277,7 +337,7 @@ def advise_on(
     """The same from a chart and what was stated beside it; nothing is read or written. ``phase`` is how long
     the pain has lasted where somebody just said so; otherwise the onset that was assessed tells."""
     said = _latest(beside.assessed)
-    tried = (*(Tried(t.what, t.response, t.on, t.note) for t in said.tried or ()), *beside.tried)
+    tried = (*(Tried(t.what, t.response, t.on, t.words) for t in said.tried or ()), *beside.tried)
     if phase is Phase.UNKNOWN:
         phase = phase_on(Pain(onset=said.onset_on), chart.today, library.phase_bounds)
     facts = facts_of(
@@ -292,6 +352,8 @@ def advise_on(
     pain = asked or pain_codes(chart, library.alternatives.conditions)
     found = recommend(library.alternatives, pain, facts)
     story = _story(chart, said, found, facts, phase, library)
+    if story.declines_surgery is None and _unwanted_surgery(tried, library):
+        story = replace(story, declines_surgery=True)
     return Advice(
         recommendation=found,
         pulled=pull(story, library.triggers.rules),
@@ -306,6 +368,13 @@ def advise_on(
         story=story,
         assessed=said,
         assessed_on=max((on for on, _ in beside.assessed), default=None),
+        evaluation=evaluation(
+            library.triggers.evaluation,
+            _looked_at(said),
+            documents={d.kind: d.state for d in said.documents or ()},
+            studies=(Study(s.kind, s.region, s.on) for s in said.studies or ()),
+            conditions=story.conditions,
+        ),
         chart=chart,
     )
 
@@ -332,16 +401,41 @@ def _declined(library: Library, wishes: Iterable[Preference]) -> Iterator[Tried]
 # --- from what is on record to one story ---------------------------------------------------------------
 
 
+#: Facts of which every assessment adds to what was known, and by what one replaces an earlier one.
+_ADDED: Mapping[str, Callable[[Any], object]] = {
+    "tried": lambda one: one.what,
+    "examined": lambda one: one.part,
+    "documents": lambda one: one.kind,
+    "studies": lambda one: (one.kind, one.region.casefold(), one.on),
+}
+
+
 def _latest(rows: Iterable[tuple[date, Assessed]]) -> Assessed:
-    """The last statement of each fact; everything that was ever tried is kept, the last response counting."""
+    """The last statement of each fact; of what was ever tried, examined, sent or made everything is kept, the
+    last word about each counting."""
     said = Assessed()
-    tried: dict[str, TriedBefore] = {}
+    added: dict[str, dict[object, Any]] = {}
     for _, row in sorted(rows, key=lambda r: r[0]):
         stated = {f: v for f in row.__struct_fields__ if (v := getattr(row, f)) is not None}
-        for one in stated.pop("tried", ()):
-            tried[one.what] = one
+        for name, key in _ADDED.items():
+            if name in stated:
+                added.setdefault(name, {}).update({key(one): one for one in stated.pop(name)})
         said = msgspec.structs.replace(said, **stated)
-    return msgspec.structs.replace(said, tried=tuple(tried.values()) or None)
+    return msgspec.structs.replace(said, **{name: tuple(all_.values()) for name, all_ in added.items()})
+
+
+def _looked_at(said: Assessed) -> set[str]:
+    """The names of what was looked at, as ``reference/triggers.toml`` knows them."""
+    names = {f for f in said.__struct_fields__ if getattr(said, f) is not None}
+    names |= {f"examined:{one.part}" for one in said.examined or ()}
+    return names | {f"document:{one.kind}" for one in said.documents or ()}
+
+
+def _unwanted_surgery(tried: Iterable[Tried], library: Library) -> bool:
+    """Whether the last word about surgery is that the patient does not want it."""
+    surgical = {t.id for t in library.alternatives.treatments.values() if t.modality == "surgical"}
+    words = [t.response for t in tried if t.what in surgical]
+    return bool(words) and words[-1] is Response.DECLINED
 
 
 def _story(
@@ -361,6 +455,7 @@ def _story(
         conservative=_conservative(said, library),
         nothing_else_offered=opioid_only(library.alternatives, facts) if on_opioid else None,
         conditions=frozenset(m.condition.id for m in found.matched),
+        low_mood_or_fear=positive_screen(chart, library.triggers.evaluation.screens) or None,
     )
     return _told(said, story)
 
@@ -369,9 +464,21 @@ def _told(said: Assessed, story: Story) -> Story:
     """The story with what was assessed in it."""
     if said.limits is not None:
         story = replace(story, limits=frozenset(said.limits))
+    if said.came_because is CameBecause.NO_SURGERY_WANTED:
+        story = replace(story, declines_surgery=True)
+    if said.neurological_deficit is None:
+        story = replace(story, neurological_sign=_neurological_sign(said.examined or ()))
     names = {f.name for f in fields(Story)} & set(Assessed.__struct_fields__) - {"limits"}
     stated = {name: value for name in names if (value := getattr(said, name)) is not None}
     return replace(story, **stated)
+
+
+def _neurological_sign(examined: Iterable[Examined]) -> bool | None:
+    """Whether a nerve shows a sign; ``None`` while a part is not examined and none that was shows one."""
+    found = {one.part: one.finding for one in examined if one.part in NEUROLOGICAL}
+    if Finding.ABNORMAL in found.values():
+        return True
+    return False if len(found) == len(NEUROLOGICAL) else None
 
 
 def opioid_now(facts: PatientFacts) -> bool | None:

@@ -64,6 +64,31 @@ def test_pain_to_look_at_again_is_on_a_list_with_its_words(caller, clock):
     assert json(other.get("/api/v1/pain-follow-ups?whose=everybody"))["follow_ups"] == [line]
 
 
+def test_an_evaluation_is_told_with_what_it_lacks(caller):
+    patient = "p-evaluated"
+    submitted(caller, patient)
+    doctor = caller(Role.PRESCRIBER)
+    said = {
+        "patient": patient,
+        "on": TODAY.isoformat(),
+        "where": "low back, right",
+        "pain_type": "neuropathic",
+        "examined": [{"part": "reflexes", "finding": "abnormal", "note": "ankle"}],
+        "documents": [{"kind": "imaging", "state": "outstanding"}],
+        "studies": [{"kind": "mri", "region": "lumbar spine", "on": "2026-03-04"}],
+        "tried": [{"what": "ibuprofen", "response": "partial", "relief_percent": 20, "dose": "as needed"}],
+    }
+    assert doctor.post("/api/v1/assessments", said).status_code == HTTPStatus.CREATED
+    asked = {"patient": patient, "conditions": ["M54.16"], "helpful_studies": True}
+    told = json(doctor.post("/api/v1/alternatives", asked))
+    assert (told["evaluation"]["there"], told["evaluation"]["whole"]) == (5, False)
+    assert told["evaluation"]["outstanding"] == ["imaging"]
+    assert [s["kind"] for s in told["evaluation"]["studies"]] == ["mri"]
+    assert {s["kind"] for s in told["evaluation"]["helpful"]} == {"mri", "nerve-conduction"}
+    assert told["triggers"]["routing"]["straightforward"] is None
+    assert "neurological-sign" in [t["trigger"] for t in told["triggers"]["fired"]]
+
+
 def test_an_offer_of_nothing_known_names_the_place(caller):
     submitted(caller)
     refused = caller(Role.PRESCRIBER).post(

@@ -9,7 +9,7 @@ import pytest
 
 from stewardship.declarations import Library, load
 from stewardship.domain.orders import Phase
-from stewardship.domain.triggers import Act, Change, Limit, Pulled, Story, follow_ups, pull
+from stewardship.domain.triggers import Act, Change, Limit, Pulled, Story, follow_ups, pull, routing
 
 TODAY = date(2026, 11, 21)
 
@@ -96,6 +96,20 @@ def test_a_day_that_lies_ahead_is_an_entry_for_the_clock(library):
     found = pull(story(2, change=Change.SAME), library.triggers.rules)
     ahead = {a.trigger.id: a for a in found.ahead}["no-improvement-days"]
     assert (ahead.opens_on, ahead.due_on) == (TODAY + timedelta(2), TODAY + timedelta(5))
+
+
+def test_one_reason_makes_pain_complex_and_each_is_named(library):
+    plain = routing(pull(story(3), library.triggers.rules))
+    assert (plain.straightforward, list(plain.specialties)) == (True, ["primary-care"])
+    hard = routing(pull(story(3, prevents_exercise=True), library.triggers.rules))
+    assert (hard.straightforward, list(hard.specialties)) == (False, ["pain-medicine"])
+    assert [t.id for t in hard.because] == ["pain-prevents-exercise"]
+    assert routing(pull(story(), library.triggers.rules)).straightforward is None
+
+
+def test_residual_pain_after_spine_surgery_comes_with_what_to_think_of(library):
+    (rule,) = (r for r in library.triggers.rules if r.id == "residual-after-spine-surgery")
+    assert len(rule.checklist) == 5
 
 
 # --- the days on which somebody looks again -------------------------------------------------------------

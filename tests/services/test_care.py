@@ -16,6 +16,7 @@ from stewardship.domain.care import Preference, SaidBy, Stance
 from stewardship.domain.chart import Condition, Observation
 from stewardship.domain.codes import ICD10CM, LOINC, Coding
 from stewardship.domain.errors import InvalidInput, NotFound
+from stewardship.domain.evaluation import CameBecause, DocumentKind, DocumentState, ExamPart, Finding
 from stewardship.domain.suitability import Response
 from stewardship.domain.triggers import Change
 from stewardship.services import benefit_flags, care, history, patient_wishes, worklists
@@ -243,3 +244,64 @@ def test_nobody_is_asked_to_look_at_the_dead(known, library):
     with transaction(known) as session:
         session.execute(update(tables.Patient).values(deceased=True))
     assert on_the_list(known, days=5) == ()
+
+
+# --- an evaluation, from one visit to the next --------------------------------------------------------
+
+
+def test_an_evaluation_grows_with_every_visit(known, library):
+    examined = (care.Examined(ExamPart.STRENGTH, Finding.NORMAL),)
+    awaited = (care.DocumentSeen(DocumentKind.NOTES, DocumentState.OUTSTANDING),)
+    assess(known, library, on=TODAY - timedelta(7), where="low back", examined=examined, documents=awaited)
+    reflexes = (care.Examined(ExamPart.REFLEXES, Finding.NORMAL),)
+    arrived = (care.DocumentSeen(DocumentKind.NOTES, DocumentState.RECEIVED),)
+    assess(known, library, examined=reflexes, documents=arrived)
+    found = advise(known, library).evaluation
+    assert {"where", "strength", "reflexes", "notes"} == {i.id for i in found.there}
+    assert found.outstanding == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "fired"),
+    [
+        ({"examined": (care.Examined(ExamPart.REFLEXES, Finding.ABNORMAL),)}, {"neurological-sign"}),
+        ({"examined": (care.Examined(ExamPart.POSTURE, Finding.ABNORMAL),)}, set()),
+        (
+            {
+                "examined": (care.Examined(ExamPart.REFLEXES, Finding.ABNORMAL),),
+                "neurological_deficit": True,
+            },
+            {"neurological-deficit"},
+        ),
+        ({"imaging_agrees": False}, {"imaging-does-not-fit"}),
+        (
+            {"conservative": True, "surgical_candidate": False, "adequate_relief": False},
+            {"conservative-no-surgery", "no-surgery-nothing-else"},
+        ),
+        ({"came_because": CameBecause.NO_SURGERY_WANTED, "adequate_relief": False}, {"declines-surgery"}),
+    ],
+)
+def test_what_was_found_asks_for_what_comes_next(known, library, facts, fired):
+    assess(known, library, **facts)
+    assert {f.trigger.id for f in advise(known, library).pulled.fired} == fired
+
+
+def test_a_wish_against_surgery_is_known_to_the_triggers(known, library):
+    assess(known, library, adequate_relief=False)
+    wish = Preference("surgery", Stance.DECLINED, TODAY, SaidBy.PATIENT)
+    with transaction(known) as session:
+        patient_wishes.prefer(session, library, PATIENT, wish, by=PRESCRIBER, now=NOW)
+    assert "declines-surgery" in {f.trigger.id for f in advise(known, library).pulled.fired}
+
+
+def test_of_an_earlier_treatment_dose_relief_and_why_it_ended_are_kept(known, library):
+    gabapentin = care.TriedBefore(
+        "gabapentin", Response.HARM, TODAY, dose="900 mg a day", relief_percent=20, stopped_because="fell"
+    )
+    assess(known, library, tried=(gabapentin,))
+    found = advise(
+        known,
+        library,
+    ).recommendation
+    (entry,) = [e for e in found.left_out if e.id == "gabapentin"]
+    assert any("900 mg a day; 20 % less pain; stopped: fell" in r.text for r in entry.reasons)
