@@ -213,7 +213,7 @@ def review_json(record: ReviewRecord) -> dict[str, Any]:
         "id": record.id,
         "patient_id": record.patient_id,
         "interval": review.interval,
-        "because": _because(review.interval),
+        "because": runtime().library.clock.because(review.interval),
         "since": review.since.isoformat(),
         "exact_on": review.exact_on.isoformat(),
         "due_on": review.due_on.isoformat(),
@@ -237,14 +237,8 @@ def _item(item: Item) -> dict[str, Any]:
         "patient_id": item.patient_id,
         "clinician": item.clinician,
         "interval": item.interval,
-        "because": _because(item.interval),
+        "because": runtime().library.clock.because(item.interval),
         "due_on": item.due_on.isoformat(),
         "state": item.state.value,
         "late_days": item.late_days,
     }
-
-
-def _because(interval: str) -> str:
-    """Why the clock asks, in the words of its line; the id alone of a line that is no longer there."""
-    lines = runtime().library.clock.intervals
-    return next((line.reason for line in lines if line.id == interval), interval)

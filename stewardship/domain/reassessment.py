@@ -77,6 +77,10 @@ class ClockTerms:
     opens_days_before: int
     missed_days_after: int
 
+    def because(self, interval: str) -> str:
+        """Why the clock asks, in the words of the interval; the id alone of one that is no longer there."""
+        return next((known.reason for known in self.intervals if known.id == interval), interval)
+
 
 @dataclass(frozen=True, slots=True)
 class Due:

@@ -103,6 +103,7 @@ def _frame() -> dict[str, Any]:
         "theme": reading.theme(),
         "demo": runtime().settings.environment is Environment.DEMO,
         "version": __version__,
+        "because": runtime().library.clock.because,
         "Permission": Permission,
     }
 
