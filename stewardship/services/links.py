@@ -176,6 +176,17 @@ def read(session: Session, link_id: str, *, by: Principal) -> Link:
     return _link(row)
 
 
+def of_patient(session: Session, patient: str, *, by: Principal, limit: int = 50) -> tuple[Link, ...]:
+    """The links of a patient (our own id), the newest first; their tokens are not kept."""
+    asked = (
+        _asked()
+        .where(_links.c.organisation_id == by.organisation_id, _links.c.patient_id == patient)
+        .order_by(_links.c.issued_at.desc(), _links.c.id.desc())
+        .limit(limit)
+    )
+    return tuple(_link(row) for row in session.connection().execute(asked))
+
+
 def find(session: Session, signed: str, *, secret: str) -> Link | None:
     """The link of a token; ``None`` for one that was never issued."""
     token = _opened(signed, secret)

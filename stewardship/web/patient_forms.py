@@ -62,7 +62,7 @@ def done(
     act: Callable[[Session], str],
     again: Callable[[dict[str, str]], Response],
     *,
-    to: str,
+    to: str | Callable[[], str],
     places: Mapping[str, str] | None = None,
 ) -> Response | WSGIResponse:
     """Do it and go on to an address; or show the form again with what was refused, and what was typed."""
@@ -76,7 +76,7 @@ def done(
         answer.status_code = HTTPStatus.CONFLICT
         return answer
     flash(said, "success")
-    return redirect(to, HTTPStatus.SEE_OTHER)
+    return redirect(to if isinstance(to, str) else to(), HTTPStatus.SEE_OTHER)
 
 
 def chart_of(patient_id: str) -> str:

@@ -294,11 +294,12 @@ def matched(sessions: Sessions, library: Library, flagged: dict[str, str]) -> di
     by, rules = Principal("setup", HERE, Role.PHARMACIST), library.feeds.matching
     described = Identity("TESTPATIENT", "ACCESS", NOW.date())
     with transaction(sessions) as session:
-        identity = matching.resolve(session, [described], rules, by=by, now=NOW)[described].identity_id
+        found = matching.resolve(session, [described], rules, by=by, now=NOW)[described]
+        identity = found.identity_id
         match = Match("person-alone", Decimal("0.7"))
         row = matching.candidate_row(identity, flagged["patient_id"], match, by=by, now=NOW)
         insert_once(session, import_tables.MatchCandidate.__table__, row)  # type: ignore[arg-type]
-    return {"identity_id": identity}
+    return {"identity_id": identity, "described": str(found.patient_id)}
 
 
 @pytest.fixture
@@ -442,6 +443,8 @@ def test_the_same_ids_are_found_here(app: Flask, caller: Callable[..., Caller], 
         ids = {**ours, "act": "pause" if "taper_id" in of_plans else "begin"}
         if "patient_id" in rule.arguments and (of_plans or of_order):
             ids["patient_id"] = ours["planned_for"] if of_plans else ours["ordered_for"]
+        if rule.endpoint == "identities.show":
+            ids["patient_id"] = ours["described"]
         if rule.endpoint == "fhir-plans.plan_as_fhir":
             ids["patient_id"] = "p-long"
         role = next(r for r in Role if r in ADMITTED[rule.endpoint])
