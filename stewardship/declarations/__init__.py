@@ -23,7 +23,7 @@ from stewardship.declarations.places import POLICIES, REFERENCE
 from stewardship.declarations.plans import read_boards, read_plan_terms
 from stewardship.declarations.policies import References, read_policies
 from stewardship.declarations.reassessment import read_calendar, read_clock, working_days
-from stewardship.declarations.reports import read_fewest_shown
+from stewardship.declarations.reports import read_report_terms
 from stewardship.declarations.retention import read_retention
 from stewardship.declarations.suggestions import read_suggestions
 from stewardship.declarations.taper import read_taper_terms
@@ -96,6 +96,8 @@ class Library:
     identity: IdentityTerms
     #: The least number of people that a report shows.
     fewest_shown: int
+    #: From which age on patients are compared apart.
+    older_from: int
     #: How long records are kept.
     retention: Retention
     #: What decisions mean, in words for patients.
@@ -152,6 +154,7 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
     catalogue = read_catalogue(reference)
     alternatives = read_alternatives(reference, catalogue.tables.ingredients)
     code_sets = read_code_sets(reference)
+    report_terms = read_report_terms(reference)
     return Library(
         catalogue=catalogue,
         code_sets=code_sets,
@@ -177,6 +180,7 @@ def load(*, policies_dir: Path | None = None, reference_dir: Path | None = None)
         calendar=read_calendar(reference),
         identity=read_identity_terms(reference),
         measures=read_measures(reference, factor_sets, code_sets),
-        fewest_shown=read_fewest_shown(reference),
+        fewest_shown=report_terms.fewest_shown,
+        older_from=report_terms.older_from,
         retention=read_retention(reference),
     )

@@ -1,8 +1,9 @@
-"""``reference/reports.toml`` -> from how many people on a number is shown."""
+"""``reference/reports.toml`` -> from how many people on a number is shown, and what is compared with what."""
 
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 from marshmallow import fields
@@ -34,13 +35,28 @@ class _SmallNumbers(StrictSchema):
     source = fields.Nested(_Source, required=True)
 
 
+class _CaseMix(StrictSchema):
+    older_from = WholeNumber(required=True, least=18, most=100)
+    source = fields.Nested(_Source, required=True)
+
+
 class _Reports(StrictSchema):
     provenance = fields.Nested(_Provenance, required=True)
     small_numbers = fields.Nested(_SmallNumbers, required=True)
+    case_mix = fields.Nested(_CaseMix, required=True)
 
 
-def read_fewest_shown(reference: Path) -> int:
-    """The least number of people that a report shows; fewer, but for nobody, are withheld."""
+@dataclass(frozen=True, slots=True)
+class ReportTerms:
+    """``fewest_shown`` is the least number of people that a report shows; fewer, but for nobody, are
+    withheld. ``older_from`` parts patients by age where prescribers are compared."""
+
+    fewest_shown: int
+    older_from: int
+
+
+def read_report_terms(reference: Path) -> ReportTerms:
+    """The terms of reports; raises ``DeclarationError``."""
     try:
         written = read(_Reports(), tomllib.loads((reference / FILE).read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as cause:
@@ -48,5 +64,4 @@ def read_fewest_shown(reference: Path) -> int:
     except InvalidInput as cause:
         first = cause.faults[0]
         raise DeclarationError(f"{FILE}: {first.pointer}: {first.message}") from None
-    fewest: int = written["small_numbers"]["fewest"]
-    return fewest
+    return ReportTerms(written["small_numbers"]["fewest"], written["case_mix"]["older_from"])

@@ -39,6 +39,12 @@ class Replaced(msgspec.Struct, frozen=True):
     loss: str
 
 
+class Pain(msgspec.Struct, frozen=True):
+    """What an order says about the pain that it is for."""
+
+    phase: str = "unknown"
+
+
 class Ordered(msgspec.Struct, frozen=True):
     """The part of an order's document that reports read."""
 
@@ -48,6 +54,7 @@ class Ordered(msgspec.Struct, frozen=True):
     setting: str = "unknown"
     prescriber: str = ""
     replaces: Replaced | None = None
+    pain: Pain = Pain()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ RATES = (
     Column("published", "Published rate"),
     Column("denominator", "Denominator", Kind.COUNT),
     Column("numerator", "Numerator", Kind.COUNT),
-    Column("percent", "Rate", Kind.SHARE),
+    Column("percent", "Rate", Kind.SHARE, of=("denominator", "numerator")),
     Column("untold", "Cannot tell", Kind.COUNT),
     Column("near", "Near misses", Kind.COUNT),
 )

@@ -42,12 +42,14 @@ Value = str | int | Decimal | date | datetime | Withheld | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name for programs, its title for people, and the unit of its numbers."""
+    """A column: its name for programs, its title for people, and the unit of its numbers. ``of`` names the
+    columns that a share is told from, all counts unless it is given: it is withheld with one of them."""
 
     name: str
     title: str
     kind: Kind = Kind.TEXT
     unit: str = ""
+    of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Table:
     """Rows under columns. ``rows`` may be an iterable that is read once: a list of a million rows is never
     in memory. ``empty`` is what it means that there are none. ``people`` names the columns that count
     patients: small numbers in them are withheld, and with ``totals`` so that no gap can be filled in;
-    ``parts`` are pairs of a part and its whole, whose difference may be as small; shares are of the first."""
+    ``parts`` are pairs of a part and its whole, whose difference may be as small."""
 
     name: str
     title: str

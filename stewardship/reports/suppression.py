@@ -65,11 +65,8 @@ def suppressed(
             row[place] = WITHHELD
             hidden += 1
     hidden += _without_rests(rows, table, fewest)
-    names = [column.name for column in table.columns]
-    told_from = [names.index(name) for name in table.parts[0]] if table.parts else counts
     for row in rows:
-        if any(isinstance(row[place], Withheld) for place in told_from):
-            hidden += _without_shares(row, table)
+        hidden += _without_shares(row, table, counts)
     return replace(table, rows=tuple(tuple(row) for row in rows)), hidden
 
 
@@ -96,11 +93,15 @@ def _shown(value: Value) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _without_shares(row: list[Value], table: Table) -> int:
-    """A share beside a withheld count would give it away."""
+def _without_shares(row: list[Value], table: Table, counts: Sequence[int]) -> int:
+    """A share beside a withheld count that it is told from would give it away."""
+    names = [column.name for column in table.columns]
     hidden = 0
     for place, column in enumerate(table.columns):
-        if column.kind is Kind.SHARE and row[place] is not None and not isinstance(row[place], Withheld):
+        if column.kind is not Kind.SHARE or row[place] is None or isinstance(row[place], Withheld):
+            continue
+        told_from = [names.index(name) for name in column.of] or counts
+        if any(isinstance(row[each], Withheld) for each in told_from):
             row[place] = WITHHELD
             hidden += 1
     return hidden

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert
 
-from stewardship.db import care_tables, documents, job_tables, transaction
+from stewardship.db import care_tables, documents, job_tables, plan_tables, transaction
+from stewardship.domain.orders import Pain, Phase
 from stewardship.domain.policy import Breach
 from stewardship.reports.peers import wilson
 from stewardship.reports.reporting import WITHHELD
@@ -39,21 +40,63 @@ def test_each_is_held_against_what_others_did_about_the_same_policies(clinic):
         decision = check(clinic, a_policy(policy, Breach()), id=f"o-{number}", prescriber=who)
         if overridden:
             override(clinic, decision, policy)
-    rows = {row[0]: row for row in report(clinic, "peers")["prescribers"]}
+    tables = report(clinic, "peers")
+    rows = {row[0]: row for row in tables["prescribers"]}
     # Others overrode 1 of 4 stops of a: 25 % of the two of dr-1.
     assert rows["dr-1"] == (
-        "dr-1", 2, 2, share("100.0"), Decimal("34.2"), Decimal("100.0"), share("25.0"), "above",
+        "dr-1", "not on record", 2, 2, 2, share("100.0"), Decimal("34.2"), Decimal("100.0"), share("25.0"),
+        "above; all prescribers",
     )  # fmt: skip
     # Others overrode 2 of 2 of a and 1 of 1 of b: all six were to be expected, two were overridden.
-    assert rows["dr-2"][1:4] == (6, 2, share("33.3"))
-    assert rows["dr-2"][6:] == (share("100.0"), "below")
-    assert rows["dr-3"][6:] == (share("50.0"), "within chance")
+    assert rows["dr-2"][2:6] == (6, 2, 6, share("33.3"))
+    assert rows["dr-2"][8:] == (share("100.0"), "below; all prescribers")
+    assert rows["dr-3"][8:] == (share("50.0"), "within chance; all prescribers")
+    # Shares of 33.3, 100 and 100 per cent, as a distribution.
+    (whole,) = tables["specialties"]
+    assert whole[:5] == ("not on record", 3, 9, 5, share("55.6"))
+    assert whole[7:] == (Decimal("66.7"), Decimal("100.0"), Decimal("100.0"))
+
+
+def registered(sessions, *specialties):
+    """The prescribers dr-0, dr-1 ... with these specialties."""
+    with transaction(sessions) as session:
+        for n, specialty in enumerate(specialties):
+            row = {
+                "organisation_id": ORGANISATION,
+                "id": f"r-{n}",
+                "npi": f"100000000{n}",
+                "user_id": f"dr-{n}",
+            }
+            row |= {"version": 1, "document": documents.encode({"specialty": specialty})}
+            row |= {"created_at": NOW, "changed_at": NOW, "changed_by": "u"}
+            session.execute(insert(plan_tables.Prescriber.__table__), row)
+
+
+def test_peers_are_of_the_same_specialty_and_met_the_same_policy_for_like_patients(clinic):
+    registered(clinic, "pain medicine", "pain medicine", "family medicine")
+    acute, chronic = Pain(Phase.ACUTE), Pain(Phase.CHRONIC)
+    for number, (who, pain, overridden) in enumerate(
+        [("dr-0", acute, True), ("dr-0", chronic, True)]
+        + [("dr-1", acute, False), ("1000000001", acute, True)]
+        + [("dr-2", acute, False)] * 5
+    ):
+        decision = check(clinic, a_policy("a", Breach()), id=f"o-{number}", prescriber=who, pain=pain)
+        if overridden:
+            override(clinic, decision, "a")
+    rows = {row[0]: row for row in report(clinic, "peers")["prescribers"]}
+    # Whoever is in the registry is one person, by whichever name an order calls him.
+    assert sorted(rows) == ["1000000000", "1000000001", "1000000002"]
+    # dr-1 met the same in acute pain and overrode 1 of 2, by two names; dr-2 is no peer, and nobody else of
+    # the specialty met it in chronic pain.
+    assert rows["1000000000"][1:6] == ("pain medicine", 2, 2, 1, share("100.0"))
+    assert rows["1000000000"][8:] == (share("50.0"), "within chance")
+    assert rows["1000000002"][1:] == ("family medicine", 5, 0, 0, None, None, None, None, "no peers")
 
 
 def test_who_alone_met_a_policy_has_no_peers_and_is_not_judged(clinic):
     check(clinic, a_policy("a", Breach()), prescriber="dr-1")
     (row,) = report(clinic, "peers")["prescribers"]
-    assert row[6:] == (None, "no peers for some of the stops")
+    assert row[4:] == (0, None, None, None, None, "no peers")
 
 
 # --- alternatives -------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ NOT_FOR_CANCER = AppliesTo(exemptions=(ExemptionRule("cancer", "Cancer", reason_
 @dataclass
 class Terms:
     fewest_shown: int = 11
+    older_from: int = 65
 
 
 def check(sessions, *policies, now=NOW, drug=None, **more):

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
-from stewardship.db import function_tables, import_tables, tables, transaction
+from stewardship.db import documents, function_tables, import_tables, tables, transaction
 from stewardship.domain.chart import Patient
 from stewardship.domain.policy import Breach, CannotTell, Enforcement, Met
 from stewardship.reports.reporting import WITHHELD
@@ -205,3 +205,29 @@ def test_a_group_of_ten_is_withheld_and_one_of_eleven_is_shown(clinic, women, sh
         assert by_sex["male"][1] == WITHHELD
     else:
         assert by_sex["male"][1:] == (12, 0, 0, None, 12, share("100.0"))
+
+
+def test_who_paid_is_told_by_the_newest_dispensing_that_says_so_and_else_cannot_be_told(clinic):
+    for number in range(24):
+        check_for(clinic, number, HARD, birth=date(1950, 1, 1), sex="male")
+    said = {n: [("", 1), ("cash", 2), ("insurance", 3), ("", 4)] for n in range(12)}
+    with transaction(clinic) as session:
+        ids = {
+            row.ehr_id: row.id for row in session.execute(select(tables.Patient.id, tables.Patient.ehr_id))
+        }
+        for number, several in said.items():
+            for paid, days in several:
+                row = {
+                    "organisation_id": ORGANISATION,
+                    "patient_id": ids[f"e-{number}"],
+                    "kind": "dispensing",
+                }
+                row |= {"source_id": f"s-{days}", "status": "completed", "start_on": TODAY - (9 - days) * DAY}
+                row |= dict.fromkeys(("prescription", "prescriber", "pharmacy", "treatment_type"), "")
+                row |= {"setting": "outpatient", "recorded_at": NOW}
+                row |= {"document": documents.encode({"medication": {}, **({"paid": paid} if paid else {})})}
+                session.execute(insert(tables.Supply.__table__), row)
+    assert report(clinic, "equity")["payers"] == [
+        ("cannot tell", 12, 0, 0, None, 12, share("100.0")),
+        ("insurance", 12, 0, 0, None, 12, share("100.0")),
+    ]

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from stewardship import exporting
 from stewardship.db import tables, transaction
 from stewardship.declarations.places import REFERENCE
-from stewardship.declarations.reports import read_fewest_shown
+from stewardship.declarations.reports import read_report_terms
 from stewardship.domain.errors import InvalidInput, NotFound
 from stewardship.domain.policy import Breach
 from stewardship.exporting import Format
@@ -30,6 +30,7 @@ PERIOD = Asked(ORGANISATION, TODAY, TODAY + timedelta(days=1))
 @dataclass
 class Terms:
     fewest_shown: int = 11
+    older_from: int = 65
 
 
 def make(sessions, report_id="adherence", asked=PERIOD, by=COMPLIANCE):
@@ -38,7 +39,7 @@ def make(sessions, report_id="adherence", asked=PERIOD, by=COMPLIANCE):
 
 
 def test_the_least_number_shown_is_declared():
-    assert read_fewest_shown(REFERENCE) == 11
+    assert read_report_terms(REFERENCE).fewest_shown == 11
 
 
 def test_a_report_is_of_the_askers_organisation_whatever_is_asked(clinic):

@@ -85,7 +85,7 @@ COLUMNS = (
     Column("who", "Who"),
     Column("whole", "All", Kind.COUNT),
     Column("part", "Some", Kind.COUNT),
-    Column("share", "Share", Kind.SHARE),
+    Column("share", "Share", Kind.SHARE, of=("whole", "part")),
     Column("other", "Others", Kind.COUNT),
 )
 
