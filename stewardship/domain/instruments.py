@@ -309,7 +309,8 @@ def _sided(gain: Fraction, enough: Fraction) -> Verdict:
 def _because(important: Important, by_points: Verdict | None, by_percent: Verdict | None) -> str:
     said = []
     if important.points is not None:
-        said.append(f"by {_plain(important.points)} points ({important.kind}): {by_points}")
+        unit = "point" if important.points == 1 else "points"
+        said.append(f"{_plain(important.points)} {unit} or more ({important.kind}): {by_points}")
     if important.percent is not None:
-        said.append(f"by {_plain(important.percent)} % of the limitation before: {by_percent}")
+        said.append(f"{_plain(important.percent)} % or more of the limitation before: {by_percent}")
     return "; ".join(said)
