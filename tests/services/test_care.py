@@ -17,7 +17,7 @@ from stewardship.domain.chart import Condition, Observation
 from stewardship.domain.codes import ICD10CM, LOINC, Coding
 from stewardship.domain.errors import InvalidInput, NotFound
 from stewardship.domain.evaluation import CameBecause, DocumentKind, DocumentState, ExamPart, Finding
-from stewardship.domain.suitability import Response
+from stewardship.domain.suitability import Response, Tried
 from stewardship.domain.triggers import Change
 from stewardship.services import benefit_flags, care, history, patient_wishes, worklists
 from tests.builders import NOW, TODAY, a_chart, a_supply
@@ -206,57 +206,59 @@ def on_the_list(sessions, *, days: int, clinicians=(PRESCRIBER.user_id,), by=PRE
         return worklists.follow_ups(session, clinicians=clinicians, today=TODAY + timedelta(days), by=by)
 
 
-def test_new_pain_is_on_the_list_of_whoever_assessed_it_from_the_fourth_day(known, library):
+def test_new_pain_is_on_the_list_of_whoever_assessed_it_until_the_next_look(known, library):
     assess(known, library, onset_on=TODAY)
     assert on_the_list(known, days=3) == ()
     (line,) = on_the_list(known, days=4)
     assert (line.number, line.trigger, line.late_days) == (PATIENT, "no-improvement-days", 0)
     assert [line.late_days for line in on_the_list(known, days=9)] == [2]
     assert on_the_list(known, days=4, clinicians=("somebody-else",)) == ()
-    assert len(on_the_list(known, days=4, clinicians=None)) == 1
+    assert len(on_the_list(known, days=90, clinicians=None)) == 1
     assert on_the_list(known, days=4, clinicians=None, by=ELSEWHERE) == ()
-
-
-def test_after_three_months_the_look_of_the_first_week_is_nobodys(known, library):
-    assess(known, library, onset_on=TODAY)
-    assert len(on_the_list(known, days=90)) == 1
+    # After three months the look of the first week is nobody's.
     assert on_the_list(known, days=91) == ()
-
-
-def test_the_next_assessment_ends_what_the_one_before_asked_for(known, library):
-    assess(known, library, onset_on=TODAY - timedelta(2))
-    later = NOW + timedelta(days=3)
+    later = NOW + timedelta(days=5)
     with transaction(known) as session:
         better = care.Assessed(change=Change.BETTER)
         care.assess(session, library, PATIENT, better, on=later.date(), by=PRESCRIBER, now=later)
-    assert on_the_list(known, days=5) == ()
+    assert on_the_list(known, days=9) == ()
 
 
-def test_a_patient_has_one_line_however_much_is_due(known, library):
+def test_a_patient_has_one_line_however_much_is_due_and_none_after_death(known, library):
     assess(known, library, onset_on=TODAY, change=Change.SAME, conservative=True, adequate_relief=False)
     (line,) = on_the_list(known, days=20)
     # The last that opened says what to do; how late it is counts from the first.
     assert (line.trigger, line.late_days) == ("conservative-weeks", 13)
-
-
-def test_nobody_is_asked_to_look_at_the_dead(known, library):
-    assess(known, library, onset_on=TODAY)
     with transaction(known) as session:
         session.execute(update(tables.Patient).values(deceased=True))
-    assert on_the_list(known, days=5) == ()
+    assert on_the_list(known, days=20) == ()
 
 
 # --- an evaluation, from one visit to the next --------------------------------------------------------
 
 
-def test_an_evaluation_grows_with_every_visit(known, library):
-    examined = (care.Examined(ExamPart.STRENGTH, Finding.NORMAL),)
-    awaited = (care.DocumentSeen(DocumentKind.NOTES, DocumentState.OUTSTANDING),)
-    assess(known, library, on=TODAY - timedelta(7), where="low back", examined=examined, documents=awaited)
-    reflexes = (care.Examined(ExamPart.REFLEXES, Finding.NORMAL),)
-    arrived = (care.DocumentSeen(DocumentKind.NOTES, DocumentState.RECEIVED),)
-    assess(known, library, examined=reflexes, documents=arrived)
-    found = advise(known, library).evaluation
+def said(library, *rows: care.Assessed, tried: tuple[Tried, ...] = ()) -> care.Advice:
+    """The advice for a back, after assessments a day apart, the last one today."""
+    drug = library.catalogue.by_rxcui("1049621")
+    back = Condition("c-1", (Coding(ICD10CM, "M54.50"),), active=True)
+    days = reversed(range(len(rows)))
+    assessed = tuple((TODAY - timedelta(day), row) for day, row in zip(days, rows, strict=True))
+    chart = a_chart(as_of=NOW, supplies=(a_supply(id="s-1", drug=drug),), conditions=(back,))
+    return care.advise_on(library, chart, care.Beside(assessed=assessed, tried=tried))
+
+
+def test_an_evaluation_grows_with_every_visit(library):
+    first = care.Assessed(
+        where="low back",
+        examined=(care.Examined(ExamPart.STRENGTH, Finding.NORMAL),),
+        documents=(care.DocumentSeen(DocumentKind.NOTES, DocumentState.OUTSTANDING),),
+    )
+    second = care.Assessed(
+        examined=(care.Examined(ExamPart.REFLEXES, Finding.NORMAL),),
+        documents=(care.DocumentSeen(DocumentKind.NOTES, DocumentState.RECEIVED),),
+    )
+    assert said(library, first).evaluation.outstanding == (DocumentKind.NOTES,)
+    found = said(library, first, second).evaluation
     assert {"where", "strength", "reflexes", "notes"} == {i.id for i in found.there}
     assert found.outstanding == ()
 
@@ -281,27 +283,20 @@ def test_an_evaluation_grows_with_every_visit(known, library):
         ({"came_because": CameBecause.NO_SURGERY_WANTED, "adequate_relief": False}, {"declines-surgery"}),
     ],
 )
-def test_what_was_found_asks_for_what_comes_next(known, library, facts, fired):
-    assess(known, library, **facts)
-    assert {f.trigger.id for f in advise(known, library).pulled.fired} == fired
+def test_what_was_found_asks_for_what_comes_next(library, facts, fired):
+    assert {f.trigger.id for f in said(library, care.Assessed(**facts)).pulled.fired} == fired
 
 
-def test_a_wish_against_surgery_is_known_to_the_triggers(known, library):
-    assess(known, library, adequate_relief=False)
-    wish = Preference("surgery", Stance.DECLINED, TODAY, SaidBy.PATIENT)
-    with transaction(known) as session:
-        patient_wishes.prefer(session, library, PATIENT, wish, by=PRESCRIBER, now=NOW)
-    assert "declines-surgery" in {f.trigger.id for f in advise(known, library).pulled.fired}
+def test_a_wish_against_surgery_is_known_to_the_triggers(library):
+    wish = (Tried("surgical-consultation", Response.DECLINED, TODAY),)
+    found = said(library, care.Assessed(adequate_relief=False), tried=wish)
+    assert "declines-surgery" in {f.trigger.id for f in found.pulled.fired}
 
 
-def test_of_an_earlier_treatment_dose_relief_and_why_it_ended_are_kept(known, library):
+def test_of_an_earlier_treatment_dose_relief_and_why_it_ended_are_kept(library):
     gabapentin = care.TriedBefore(
         "gabapentin", Response.HARM, TODAY, dose="900 mg a day", relief_percent=20, stopped_because="fell"
     )
-    assess(known, library, tried=(gabapentin,))
-    found = advise(
-        known,
-        library,
-    ).recommendation
+    found = said(library, care.Assessed(tried=(gabapentin,))).recommendation
     (entry,) = [e for e in found.left_out if e.id == "gabapentin"]
     assert any("900 mg a day; 20 % less pain; stopped: fell" in r.text for r in entry.reasons)
