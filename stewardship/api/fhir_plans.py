@@ -178,6 +178,8 @@ def _response(outcome: Outcome) -> Json:
         "lasted_hours": outcome.lasted_hours,
         "function": outcome.function.value if outcome.function else "",
         "target": outcome.target,
+        "anaesthetic": outcome.anaesthetic,
+        "attended": outcome.attended,
         "note": outcome.note,
     }
     return _extension(said.RESPONSE, told)

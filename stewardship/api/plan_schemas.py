@@ -109,6 +109,14 @@ class ResponseRequest(Versioned):
     lasted_hours = ExactDecimal(least=0, most=100_000, places=2, load_default=None, allow_none=True)
     function = Choice(Function, load_default=None, allow_none=True)
     target = Text(longest=200, load_default="")
+    anaesthetic = Text(longest=200, load_default="", metadata={"description": "Of a block: with what."})
+    attended = WholeNumber(
+        least=0,
+        most=500,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Visits since the response before."},
+    )
     note = Text(longest=2_000, load_default="")
     ends = Flag(load_default=False)
 

@@ -237,6 +237,8 @@ def _words(course: Course) -> str:
         parts.append(f"for {outcome.lasted_hours} hours")
     if outcome is not None and outcome.function is not None:
         parts.append(f"function {outcome.function}")
+    if outcome is not None and outcome.anaesthetic:
+        parts.append(f"with {outcome.anaesthetic}")
     if course.note:
         parts.append(course.note)
     return "; ".join(parts)
@@ -255,6 +257,7 @@ def _course(course: Course) -> Mapping[str, Any]:
         "lasted_hours": outcome.lasted_hours if outcome else None,
         "function": outcome.function.value if outcome and outcome.function else None,
         "target": course.target,
+        "anaesthetic": outcome.anaesthetic if outcome else "",
         "reads": course.reads,
         "note": course.note,
     }

@@ -286,12 +286,16 @@ def coverage_warnings(
     said = []
     for discipline in dict.fromkeys(s.discipline for s in plan.steps if s.is_open and s.discipline):
         coverage = known.get(discipline)
-        planned = sum(s.visits or 0 for s in plan.steps if s.is_open and s.discipline == discipline)
         if coverage is None or (coverage.until is not None and coverage.until < today):
             said.append(f"{discipline}: what the payer asks for and allows is not on record")
             continue
         if coverage.referral_needed and discipline not in sent:
             said.append(f"{discipline}: the payer asks for a referral, and none is on record")
+        planned = sum(
+            max(0, (s.visits or 0) - s.attended_by(coverage.on))
+            for s in plan.steps
+            if s.is_open and s.discipline == discipline
+        )
         if coverage.visits_left is not None and planned > coverage.visits_left:
             said.append(f"{discipline}: {planned} visits are planned and {coverage.visits_left} are left")
     return tuple(said)

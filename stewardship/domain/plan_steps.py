@@ -59,7 +59,8 @@ class Outcome:
     """What a step did, on a day: the class of the response and what it rests on. ``None`` is "not asked".
 
     ``relief_percent`` and ``function`` are against before, ``lasted_hours`` how long the relief lasted.
-    ``target`` is what a test was aimed at. ``computed`` is the class that relief and function come to; it may
+    ``target`` is what a test was aimed at and ``anaesthetic`` with what; ``attended`` are the visits or
+    sessions since the response before. ``computed`` is the class that relief and function come to; it may
     differ from the one that a person gave, and then both are shown.
     """
 
@@ -71,6 +72,8 @@ class Outcome:
     function: Function | None = None
     target: str = ""
     note: str = ""
+    anaesthetic: str = ""
+    attended: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,10 @@ class Step:
     def is_open(self) -> bool:
         """Whether it is to come, or goes on."""
         return self.status in (StepStatus.PLANNED, StepStatus.ACTIVE)
+
+    def attended_by(self, day: date) -> int:
+        """The visits that took place up to a day, as far as they were recorded."""
+        return sum(o.attended or 0 for o in self.outcomes if o.on <= day)
 
     @property
     def last(self) -> Outcome | None:
@@ -168,6 +175,8 @@ def outcome(
     function: Function | None = None,
     target: str = "",
     note: str = "",
+    anaesthetic: str = "",
+    attended: int | None = None,
 ) -> Outcome:
     """What a step did. Without a class, it is the one that relief and function come to.
 
@@ -200,4 +209,15 @@ def outcome(
         raise InvalidInput("the response does not say all that it must", faults=tuple(faults))
     given = response or found
     assert given is not None  # noqa: S101 - one of them is there, or it was refused above
-    return Outcome(on, given, found, relief_percent, lasted_hours, function, target.strip(), note)
+    return Outcome(
+        on,
+        given,
+        found,
+        relief_percent,
+        lasted_hours,
+        function,
+        target.strip(),
+        note,
+        anaesthetic.strip(),
+        attended,
+    )

@@ -186,6 +186,8 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "lasted_hours": outcome.lasted_hours,
         "function": outcome.function.value if outcome.function else None,
         "target": outcome.target,
+        "anaesthetic": outcome.anaesthetic,
+        "attended": outcome.attended,
         "note": outcome.note,
     }
 

@@ -72,6 +72,8 @@ class Answered:
     target: str = ""
     note: str = ""
     ends: bool = False
+    anaesthetic: str = ""
+    attended: int | None = None
 
 
 @dataclass(frozen=True)
@@ -250,6 +252,8 @@ def record_response(
             function=said.function,
             target=said.target,
             note=said.note,
+            anaesthetic=said.anaesthetic,
+            attended=said.attended,
         )
         return pain_plan.recorded(plan, step_id, found, ends=said.ends, declared=library.alternatives)
 

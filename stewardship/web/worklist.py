@@ -8,7 +8,7 @@ from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
 from stewardship.runtime import runtime
 from stewardship.services import calendars, worklists
-from stewardship.web.pages import page
+from stewardship.web.pages import may, page
 
 room = Blueprint("worklist", __name__)
 
@@ -19,15 +19,21 @@ _MOST = 200
 @room.get("/worklist")
 @requires(Permission.READ_FUNCTION)
 def worklist() -> Response:
-    """Reviews that are due or past their day."""
+    """Reviews that are due or past their day, and pain to look at again."""
     running, by = runtime(), principal()
     everybody = request.args.get("whose") == "everybody"
     with transaction(running.sessions, write=False) as session:
         today = calendars.today(session, running.library, by.organisation_id, now=running.clock())
         mine = None if everybody else worklists.known_as(session, by=by)
         lines = worklists.lines(session, clinicians=mine, today=today, by=by)
+        pain: tuple[worklists.PainLine, ...] = ()
+        if may(Permission.READ_CARE):
+            pain = worklists.follow_ups(session, clinicians=mine, today=today, by=by)
     return page(
         "worklist.html",
+        pain=pain[:_MOST],
+        more_pain=max(0, len(pain) - _MOST),
+        triggers={rule.id: rule for rule in running.library.triggers.rules},
         lines=lines[:_MOST],
         more=max(0, len(lines) - _MOST),
         missed=sum(line.state.value == "missed" for line in lines),

@@ -40,7 +40,7 @@ STEPS = (
         "block 1", "facet-injection", "pain-medicine", StepStatus.COMPLETED, BEFORE, None, BEFORE, TODAY,
         after="pt", basis=(Basis.EXAMINATION, Basis.IMAGING), skipped="too much pain", target="L4/5 right",
         outcomes=(Outcome(TODAY, Response.MEANINGFUL, Response.MEANINGFUL, 80, Decimal("6.5"),
-                          Function.BETTER, "L4/5 right"),),
+                          Function.BETTER, "L4/5 right", anaesthetic="lidocaine 1 %", attended=1),),
     ),
     Step("no", "cbt", "psychology", StepStatus.DECLINED, BEFORE, ended_on=TODAY, note="not now"),
 )  # fmt: skip

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from stewardship.domain.alternatives import recommend
+from stewardship.domain.care import Coverage
 from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
 from stewardship.domain.goals import FunctionGoal
-from stewardship.domain.next_step import Around, Kind, Suggestion, next_step
+from stewardship.domain.next_step import Around, Kind, Suggestion, coverage_warnings, next_step
 from stewardship.domain.orders import Phase
 from stewardship.domain.pain_plan import (
     NewStep,
@@ -23,7 +24,7 @@ from stewardship.domain.pain_plan import (
     recorded,
     with_step,
 )
-from stewardship.domain.plan_steps import Basis, Function, StepStatus, computed, outcome
+from stewardship.domain.plan_steps import Basis, Function, Outcome, Step, StepStatus, computed, outcome
 from stewardship.domain.suitability import PatientFacts, Response, Tried
 from tests.builders import TODAY
 from tests.plans.tapering import declared
@@ -279,3 +280,19 @@ def test_what_did_not_help_is_no_part_of_it() -> None:
     plan = answered(added(a_plan(BACK), "exercise"), "exercise", relief_percent=0, ends=True)
     whole = completeness(plan, declared=LIBRARY.alternatives, terms=TERMS, on_opioids=True)
     assert (whole.opioid_only, dict(whole.modalities)) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("attended", "on", "warned"),
+    [(0, TODAY, True), (4, TODAY, False), (4, TODAY - timedelta(1), True)],
+    ids=["none taken", "four taken, then counted", "counted before they were taken"],
+)
+def test_visits_that_took_place_are_not_still_to_come(attended: int, on: date, warned: bool) -> None:
+    # Twelve are planned, and the payer says that eight are left.
+    done = Outcome(TODAY, Response.PARTIAL, attended=attended)
+    step = Step(
+        "pt", "physical-therapy", "physical-therapy", StepStatus.ACTIVE, TODAY, visits=12, outcomes=(done,)
+    )
+    plan = PainPlan("l-1", "p-1", (), TODAY, "primary-care", (), steps=(step,))
+    left = Coverage("physical-therapy", on, referral_needed=False, visits_left=8)
+    assert bool(coverage_warnings(plan, [left], [], today=TODAY)) is warned

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from sqlalchemy import insert
 
-from stewardship.db import function_tables, tables, transaction
+from stewardship.db import care_tables, follow_up_tables, function_tables, tables, transaction
 from stewardship.domain.people import Role
 from tests.api.conftest import ELSEWHERE, HERE, NOW
 from tests.web.conftest import running_of, signed_in
@@ -87,3 +87,23 @@ def test_another_organisations_reviews_are_on_nobodys_list_here(client, a_review
 
 def test_nobody_else_sees_it(client):
     assert client.get("/worklist").status_code == 303
+
+
+def test_pain_to_look_at_again_is_below_with_what_to_do(client):
+    who = signed_in(client, Role.PRESCRIBER)
+    assert "Pain to look at again" not in client.get("/worklist").text
+    name = f"pain-{next(_numbers)}"
+    of = {"organisation_id": HERE}
+    person = of | {"id": name, "ehr_id": f"MRN-{name}", "sex": "", "deceased": False, "recorded_at": NOW}
+    seen = {"document": "{}", "by_user": who.user_id, "by_role": "prescriber", "at": NOW}
+    assessed = of | {"id": name, "patient_id": name, "on_day": NOW.date(), **seen}
+    again = of | {"assessment_id": name, "trigger": "no-improvement-days", "patient_id": name}
+    again |= {"opens_on": NOW.date(), "due_on": NOW.date(), "clinician": who.user_id, "at": NOW}
+    with transaction(running_of(client.application).sessions) as session:
+        session.execute(insert(tables.Patient.__table__), person)
+        session.execute(insert(care_tables.PainAssessment.__table__), assessed)
+        session.execute(insert(follow_up_tables.PainFollowUp.__table__), again)
+    page = client.get("/worklist").text
+    assert f"MRN-{name}" in page
+    assert "Call between the fourth and the seventh day" in page
+    assert f"/patients/{name}/assessment" in page

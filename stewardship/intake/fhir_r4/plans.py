@@ -353,6 +353,8 @@ def _outcome(values: Mapping[str, Any]) -> Outcome:
         function=Function(function) if function else None,
         target=_text(values, "target"),
         note=_text(values, "note"),
+        anaesthetic=_text(values, "anaesthetic"),
+        attended=values.get("attended"),
     )
 
 
