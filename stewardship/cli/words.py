@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
-from stewardship.domain.dosage import DosageInstruction
+from stewardship.domain.directions import counted, sentence
 from stewardship.domain.orders import Order, Phase, Setting
 from stewardship.domain.wording import Facts, FactValue
 
 _WIDEST = 100
 _VERSION = re.compile(r" (?=v[0-9]+\b)")
 _HARD_SPACE = "\N{NO-BREAK SPACE}"
-_PERIODS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month"}
 
 
 def width() -> int:
@@ -37,13 +36,13 @@ def lines(text: str, columns: int) -> list[str]:
 
 def signature(order: Order) -> str:
     """How the order reads on a prescription, as far as it says."""
-    parts = [d.text or _instruction(d) for d in order.dosage]
+    parts = [d.text or sentence(d) for d in order.dosage]
     if order.quantity is not None:
-        parts.append(_counted(order.quantity.value, order.quantity.unit or "unit"))
+        parts.append(counted(order.quantity.value, order.quantity.unit or "unit"))
     if order.days_supply is not None:
-        parts.append(_counted(order.days_supply, "day"))
+        parts.append(counted(order.days_supply, "day"))
     if order.refills:
-        parts.append(_counted(Decimal(order.refills), "refill"))
+        parts.append(counted(Decimal(order.refills), "refill"))
     if order.pain.phase is not Phase.UNKNOWN:
         parts.append(f"{order.pain.phase} pain")
     if order.setting not in {Setting.UNKNOWN, Setting.OUTPATIENT}:
@@ -73,23 +72,3 @@ def _value(value: FactValue) -> str:
     if isinstance(value, tuple):
         return ", ".join(_value(v) for v in value) or "none"
     return str(value) or "none"
-
-
-def _instruction(dosage: DosageInstruction) -> str:
-    """A dosage without words of its own: ``2 tablets, 4 times per day, as needed``."""
-    parts = []
-    if dosage.dose_high is not None:
-        parts.append(_counted(dosage.dose_high, dosage.dose_unit or "unit"))
-    if dosage.frequency is not None and dosage.period is not None:
-        period = _PERIODS.get(dosage.period_unit, dosage.period_unit)
-        length = period if dosage.period == 1 else _counted(dosage.period, period)
-        parts.append(f"{_counted(dosage.frequency_max or dosage.frequency, 'time')} per {length}")
-    if dosage.as_needed:
-        parts.append("as needed")
-    return ", ".join(parts)
-
-
-def _counted(amount: Decimal, unit: str) -> str:
-    plural = "" if amount == 1 or not unit.isalpha() or unit in {"mg", "mL", "ug", "g"} else "s"
-    plural = "es" if plural and unit.endswith("ch") else plural
-    return f"{amount.normalize():f} {unit}{plural}".strip()
