@@ -13,8 +13,10 @@ from stewardship.domain.currency import PharmacyData, pharmacy_data
 from stewardship.domain.drugs import DrugClass
 from stewardship.domain.episodes import Exposure, Span, exposures, spans, undated
 from stewardship.domain.orders import Supply, SupplyKind
+from stewardship.domain.values import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Patient:
     """Who it is about: an id, never a name."""
@@ -25,6 +27,7 @@ class Patient:
     deceased: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A diagnosis or problem. ``sets`` are the code sets its codings are in. ``active`` is ``None``
@@ -43,6 +46,7 @@ class Condition:
     text: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Observation:
     """A measurement or test result. One of ``value`` (with ``unit``), ``coded`` and ``said`` may be set."""
@@ -59,6 +63,7 @@ class Observation:
     category: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Procedure:
     """Something done (or planned or ordered: ``done`` says which): PDMP review, counselling, block."""
@@ -72,6 +77,7 @@ class Procedure:
     by: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A care plan or a treatment plan for pain. ``reviewed_on`` is its last revision or review."""
@@ -85,6 +91,7 @@ class Plan:
     reviewed_on: date | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Goal:
     """What the patient wants to be able to do."""
@@ -98,6 +105,7 @@ class Goal:
     due_on: date | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Encounter:
     """A visit. ``sets`` of its type codes tell an office visit from a hospice encounter."""
@@ -169,12 +177,23 @@ class Chart:
     @cached_property
     def opioid_analgesics(self) -> tuple[Exposure, ...]:
         """The exposures to recognised opioids for pain."""
-        return tuple(e for e in self.exposures if e.drug and DrugClass.OPIOID_ANALGESIC in e.drug.classes)
+        return self.exposures_to(DrugClass.OPIOID_ANALGESIC)
+
+    def exposures_to(self, drug_class: DrugClass) -> tuple[Exposure, ...]:
+        """The exposures to recognised products of a class, in order of their first day."""
+        key = ("exposures to", drug_class)
+        known: tuple[Exposure, ...] | None = self.kept.get(key)
+        if known is None:
+            known = self.kept[key] = tuple(
+                [e for e in self.exposures if e.drug is not None and drug_class in e.drug.classes]
+            )
+        return known
 
     @cached_property
     def opioid_spans(self) -> list[Span]:
         """The days with an opioid for pain in hand, without those of drafts, as spans of ordinals."""
-        return spans(e for e in self.opioid_analgesics if e.supply.kind is not SupplyKind.DRAFT)
+        draft = SupplyKind.DRAFT
+        return spans([e for e in self.opioid_analgesics if e.supply.kind is not draft])
 
     @cached_property
     def kept(self) -> dict[tuple[object, ...], Any]:

@@ -32,6 +32,7 @@ from typing import NamedTuple
 from stewardship.domain.drugs import Drug
 from stewardship.domain.units import EACH, PATCH, Untold, counted_in, mg_in_one, product_units
 from stewardship.domain.use import Use, use_of, wear_days
+from stewardship.domain.values import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Quantity:
     unit: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DosageInstruction:
     """One FHIR Dosage, translated at the edge. ``None`` always means: not stated.
@@ -105,6 +107,7 @@ class Reason:
     about: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DailyDose:
     """Milligrams of each ingredient in a day, from low to high.
@@ -129,6 +132,7 @@ class DailyDose:
         return not self.reasons
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class IngredientDose:
     """Milligrams of one ingredient a day (for a patch: mg released in 24 hours at its stated rate)."""

@@ -16,6 +16,7 @@ from enum import StrEnum
 from stewardship.domain.dosage import expected_days
 from stewardship.domain.drugs import Drug, DrugClass
 from stewardship.domain.orders import Supply, SupplyKind, longest_days
+from stewardship.domain.values import quick
 
 DAY = timedelta(days=1)
 
@@ -28,6 +29,12 @@ class Covered(StrEnum):
     MAYBE = "maybe"
 
 
+# A member is looked up in its enumeration slowly, and these are asked for once an exposure.
+_YES, _NO, _MAYBE = Covered.YES, Covered.NO, Covered.MAYBE
+_DRAFT, _DISPENSING, _PRESCRIPTION = SupplyKind.DRAFT, SupplyKind.DISPENSING, SupplyKind.PRESCRIPTION
+
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """One stretch of a drug being available to the patient.
@@ -63,24 +70,24 @@ class Exposure:
         """Whether any day from ``first`` to ``until`` is covered. An exposure of unknown length may
         last ``unknown_days`` at most (a policy parameter with its source)."""
         if self.start > until or (self.stopped_on is not None and self.stopped_on <= first):
-            return Covered.NO
+            return _NO
         if self.ends is not None:
             if self.ends >= first:
-                return Covered.YES
+                return _YES
             if self.refilled_until < first.toordinal():
-                return Covered.NO
+                return _NO
             # A refill may have been fetched; of a prescription that is called active it counts as fetched.
-            return Covered.YES if self.supply.status == "active" else Covered.MAYBE
+            return _YES if self.supply.status == "active" else _MAYBE
         if self.start >= first:
-            return Covered.YES  # it began within the window, however long it lasted
-        return Covered.MAYBE if self.start + (unknown_days - 1) * DAY >= first else Covered.NO
+            return _YES  # it began within the window, however long it lasted
+        return _MAYBE if self.start + (unknown_days - 1) * DAY >= first else _NO
 
 
 def days_of(supply: Supply) -> int | None:
     """How many days a supply lasts: as stated; else as its quantity yields at the highest dose of its
     instructions. Of a draft the longer of the two, as for an order. ``None`` when neither is known."""
     stated = supply.days_supply
-    if stated is not None and stated > 0 and supply.kind is not SupplyKind.DRAFT:
+    if stated is not None and stated > 0 and supply.kind is not _DRAFT:
         return math.ceil(stated)
     return longest_days(stated, expected_days(supply.drug, supply.dosage, supply.quantity))
 
@@ -93,8 +100,8 @@ def exposures(supplies: Iterable[Supply], *, as_of: date) -> tuple[Exposure, ...
     no start date is left out here and is reported by ``undated``.
     """
     dated = [s for s in supplies if s.start_on is not None]
-    fills = [s for s in dated if s.kind is SupplyKind.DISPENSING]
-    written = [s for s in dated if s.kind is not SupplyKind.DISPENSING]
+    fills = [s for s in dated if s.kind is _DISPENSING]
+    written = [s for s in dated if s.kind is not _DISPENSING]
     filled = _filled(written, fills) if fills and written else frozenset()
     kept = fills + [s for s in written if s.id not in filled]
     made = [_exposure(s, as_of) for s in kept]
@@ -149,7 +156,7 @@ def _exposure(supply: Supply, as_of: date) -> Exposure:
         # Stopped, nobody wrote when: it is not being taken now, and may have been until yesterday.
         stopped = max(as_of, supply.start_on)
     days = days_of(supply)
-    refills = supply.refills or 0 if supply.kind is SupplyKind.PRESCRIPTION else 0
+    refills = supply.refills or 0 if supply.kind is _PRESCRIPTION else 0
     return Exposure(supply, supply.start_on, days, stopped, refills * (days or 0))
 
 

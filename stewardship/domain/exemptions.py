@@ -12,6 +12,7 @@ from datetime import date
 from stewardship.domain.chart import Chart, Condition
 from stewardship.domain.codes import Coding
 from stewardship.domain.drugs import DrugClass
+from stewardship.domain.episodes import Exposure
 from stewardship.domain.orders import Order
 
 
@@ -78,18 +79,24 @@ def _within(day: date | None, days: int | None, today: date) -> bool:
 
 
 def _supply_evidence(rule: ExemptionRule, chart: Chart) -> str:
-    for exposure in chart.exposures:
+    for exposure in _in_hand(chart):
         supply, drug = exposure.supply, exposure.drug
-        typed = supply.treatment_type in rule.treatment_types if supply.treatment_type else False
-        classed = bool(rule.drug_classes) and drug is not None and bool(rule.drug_classes & drug.classes)
-        if not (typed or classed) or exposure.stopped_on is not None:
-            continue
-        if exposure.last is None or exposure.last < chart.today:
-            continue
-        if typed:
+        if supply.treatment_type and supply.treatment_type in rule.treatment_types:
             return f"treatment type {supply.treatment_type} reported with supply of {exposure.start:%d %b %Y}"
-        return f"{drug.name if drug else ''} supplied {exposure.start:%d %b %Y}"
+        if drug is not None and not rule.drug_classes.isdisjoint(drug.classes):
+            return f"{drug.name} supplied {exposure.start:%d %b %Y}"
     return ""
+
+
+def _in_hand(chart: Chart) -> tuple[Exposure, ...]:
+    """What was not stopped and is known to last until today or longer."""
+    known: tuple[Exposure, ...] | None = chart.kept.get(("in hand",))
+    if known is None:
+        today = chart.today
+        known = chart.kept[("in hand",)] = tuple(
+            e for e in chart.exposures if e.last is not None and e.last >= today and e.stopped_on is None
+        )
+    return known
 
 
 def _code(codings: tuple[Coding, ...]) -> str:

@@ -30,6 +30,7 @@ from stewardship.domain.dosage import (
 )
 from stewardship.domain.drugs import Drug, DrugClass, Ingredient
 from stewardship.domain.units import mg_in_one, unit_word
+from stewardship.domain.values import quick
 
 _ZERO = Decimal(0)
 _ONE_PLACES = Decimal("1e-12")
@@ -130,6 +131,7 @@ class Counted(NamedTuple):
     high: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class MME:
     """MME a day of one medicine, from low to high; policies use ``high``.
@@ -149,6 +151,7 @@ class MME:
     dose: DailyDose | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Total:
     """MME a day of several medicines taken together; ``None`` and ``complete`` as for one (``MME``).

@@ -12,6 +12,7 @@ from functools import cached_property
 from stewardship.domain.codes import Coding
 from stewardship.domain.dosage import DosageInstruction, Quantity, expected_days
 from stewardship.domain.drugs import Drug, Medication
+from stewardship.domain.values import quick
 
 
 class Phase(StrEnum):
@@ -40,6 +41,7 @@ class Loss(StrEnum):
     DESTROYED = "destroyed"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Pain:
     """What the order is for. ``onset`` is when the pain began; ``reasons`` are its coded indications,
@@ -149,6 +151,9 @@ class Areas:
     prescriber: str = ""
 
 
+_NO_AREAS = Areas()
+
+
 class SupplyKind(StrEnum):
     """Where a supply is known from; a dispensing is the strongest evidence."""
 
@@ -158,6 +163,7 @@ class SupplyKind(StrEnum):
     DRAFT = "draft"  # another order in the same signing, not yet signed
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Supply:
     """One prescription, dispensing or statement in the patient's history. ``None`` means: not stated.
@@ -194,4 +200,4 @@ class Supply:
     written_on: date | None = None
     prescribed: Quantity | None = None
     paid: Paid = Paid.UNKNOWN
-    areas: Areas = field(default_factory=Areas)
+    areas: Areas = _NO_AREAS

@@ -15,6 +15,7 @@ from stewardship.domain.exemptions import ExemptionRule, exempt_by
 from stewardship.domain.orders import Order, Phase, PhaseBounds, Setting, phase_on
 from stewardship.domain.prescribers import Qualification
 from stewardship.domain.therapy import established_pain
+from stewardship.domain.values import quick
 from stewardship.domain.wording import UNTOLD, Facts, FactValue, in_words
 
 
@@ -228,6 +229,7 @@ class Policy:
 # --- what comes out -------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one policy says about one order.
@@ -321,7 +323,7 @@ def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
     if applies.phases and order is not None:
         answer = replace(answer, facts={**answer.facts, **_phase_facts(order)})
     if isinstance(answer, Met):
-        return _quiet(policy, Outcome.PASS, facts=answer.facts)
+        return _quiet(policy, _PASS, facts=answer.facts)
     for exemption in applies.exemptions:
         evidence = exempt_by(exemption, order, chart)
         if evidence:
@@ -349,14 +351,14 @@ def _set_aside(applies: AppliesTo, order: Order | None, chart: Chart) -> Answer 
     """Why a policy has nothing to say, or cannot know whether it has; ``None`` when it speaks."""
     if order is None:
         return None if Moment.CHART in applies.moments else _NO_ORDER
-    if Moment.ORDER not in applies.moments:
+    if _AT_ORDER not in applies.moments:
         return _NOT_AT_ORDER
     if applies.drug_classes:
         if order.drug is None:
             return CannotTell(("order.drug",), {"medicine": order.medication.label})
         if order.drug.classes.isdisjoint(applies.drug_classes):
             return _OTHER_DRUG
-    if applies.settings and order.setting is not Setting.UNKNOWN and order.setting not in applies.settings:
+    if applies.settings and order.setting is not _ANYWHERE and order.setting not in applies.settings:
         return NotApplicable(f"not for orders in the {order.setting} setting")
     if applies.phases and order.pain.phase not in applies.phases:
         told = f" (told from {order.pain.phase_from})" if order.pain.phase_from else ""
@@ -366,6 +368,10 @@ def _set_aside(applies: AppliesTo, order: Order | None, chart: Chart) -> Answer 
         return NotApplicable(f"for patients of {applies.min_age} years and older")
     return None
 
+
+# A member is looked up in its enumeration slowly, and these are asked for once a policy.
+_AT_ORDER, _ANYWHERE = Moment.ORDER, Setting.UNKNOWN
+_PASS, _SILENT, _INFO = Outcome.PASS, Enforcement.SILENT, Severity.INFO
 
 _NO_ORDER = NotApplicable("asked about an order only")
 _NOT_AT_ORDER = NotApplicable("asked when a chart is opened only")
@@ -415,8 +421,8 @@ def _quiet(
         policy=policy.id,
         version=policy.version,
         outcome=outcome,
-        enforcement=Enforcement.SILENT,
-        severity=Severity.INFO,
+        enforcement=_SILENT,
+        severity=_INFO,
         summary=summary,
         topic=policy.card.topic,
         facts=facts or {},

@@ -26,6 +26,10 @@ from stewardship.domain.mme import MME, FactorSet, Total, daily_mme, total
 from stewardship.domain.orders import Order, PhaseBounds, SupplyKind
 
 _ZERO = Decimal(0)
+# A member is looked up in its enumeration slowly, and these are asked for once an exposure.
+_NO, _DRAFT = Covered.NO, SupplyKind.DRAFT
+_OPIOID, _OPIOID_ANALGESIC = DrugClass.OPIOID, DrugClass.OPIOID_ANALGESIC
+_OUD_TREATMENT = DrugClass.OUD_TREATMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def exposed(
     wanted = frozenset(classes)
     maybe: Told | None = None
     for exposure, reached in reversed(reaching(chart, first, until, unknown_days=unknown_days)):
-        if exposure.supply.kind is SupplyKind.DRAFT:
+        if exposure.supply.kind is _DRAFT:
             continue
         if exposure.drug is None:
             maybe = maybe or Told(Covered.MAYBE, exposure.supply.medication.label, ("history.drug",))
@@ -78,7 +82,7 @@ def opioid_days(chart: Chart, first: date, until: date, *, unknown_days: int) ->
     days = days_within(chart.opioid_spans, first.toordinal(), until.toordinal())
     missing = set()
     for exposure in uncertain(chart):
-        if exposure.reaches(first, until, unknown_days=unknown_days) is not Covered.NO:
+        if exposure.reaches(first, until, unknown_days=unknown_days) is not _NO:
             missing.add("history.drug" if exposure.drug is None else "history.days_supply")
     if chart.history_gaps:
         missing.add("history")
@@ -91,9 +95,7 @@ def uncertain(chart: Chart) -> tuple[Exposure, ...]:
     known: tuple[Exposure, ...] | None = chart.kept.get(("uncertain",))
     if known is None:
         known = tuple(
-            e
-            for e in chart.exposures
-            if e.drug is None or (e.days is None and is_of(e, DrugClass.OPIOID_ANALGESIC))
+            e for e in chart.exposures if e.drug is None or (e.days is None and is_of(e, _OPIOID_ANALGESIC))
         )
         chart.kept[("uncertain",)] = known
     return known
@@ -111,7 +113,7 @@ def reaching(
             e for e in chart.exposures if e.start <= until and (e.ends is None or e.refilled_until >= day)
         ]
         all_ = [(e, e.reaches(first, until, unknown_days=unknown_days)) for e in near]
-        known = chart.kept[key] = tuple((e, r) for e, r in all_ if r is not Covered.NO)
+        known = chart.kept[key] = tuple([one for one in all_ if one[1] is not _NO])
     return known
 
 
@@ -179,7 +181,7 @@ def mme_of(chart: Chart, exposure: Exposure, factor_set: FactorSet) -> MME:
 
 def counts_towards_mme(drug: Drug | None) -> bool:
     """Whether a medicine may add to a total: an opioid for pain or cough, or one nobody recognises."""
-    return drug is None or (drug.is_a(DrugClass.OPIOID) and not drug.is_a(DrugClass.OUD_TREATMENT))
+    return drug is None or (drug.is_a(_OPIOID) and not drug.is_a(_OUD_TREATMENT))
 
 
 def mme_around(

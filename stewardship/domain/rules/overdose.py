@@ -65,8 +65,8 @@ class NaloxoneOffer(ChartRule):
         return self.check(None, chart)
 
     def _covered(self, chart: Chart, since: date) -> str:
-        for exposure in chart.exposures:
-            if is_of(exposure, DrugClass.OPIOID_REVERSAL) and exposure.start >= since:
+        for exposure in chart.exposures_to(DrugClass.OPIOID_REVERSAL):
+            if exposure.start >= since:
                 return f"{exposure.drug.name if exposure.drug else ''}, {exposure.start:%d %b %Y}"
         for procedure in chart.procedures:
             refused = bool(procedure.sets & set(self.refusal_sets))
@@ -98,9 +98,7 @@ class NaloxoneOffer(ChartRule):
         sedative = exposed(
             chart, (DrugClass.BENZODIAZEPINE,), day, day, unknown_days=self.unknown_supply_days
         )
-        drafted = any(
-            is_of(e, DrugClass.BENZODIAZEPINE) and e.supply.kind is SupplyKind.DRAFT for e in chart.exposures
-        )
+        drafted = any(e.supply.kind is SupplyKind.DRAFT for e in chart.exposures_to(DrugClass.BENZODIAZEPINE))
         if sedative.answer is Covered.YES or drafted:
             risks.append(f"benzodiazepine ({sedative.because or 'in the same signing'})")
         for condition in chart.conditions:

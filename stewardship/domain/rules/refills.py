@@ -203,11 +203,11 @@ class MaxTotalSupply(OrderRule):
         together = [
             e
             for e in chart.exposures
-            if (e.supply.kind is SupplyKind.DRAFT or self._waits(e, order))
-            and e.supply.id != order.id
-            and e.drug is not None
-            and same_strength(e.drug, drug)
+            if e.drug is not None
+            and (e.drug is drug or same_strength(e.drug, drug))
             and e.drug.release is drug.release
+            and (e.supply.kind is SupplyKind.DRAFT or self._waits(e, order))
+            and e.supply.id != order.id
         ]
         known = [e.days for e in together if e.days is not None]
         total = sum(known) + (days or 0)
