@@ -300,6 +300,11 @@ class PlanAnswer(StrictSchema):
     next_step = _nullable(lambda **more: fields.Nested(SuggestionAnswer, **more))
     whole = fields.Dict(keys=fields.String(), required=True)
     warnings = fields.List(fields.String(), required=True)
+    bundles = fields.List(
+        fields.Dict(keys=fields.String()),
+        required=True,
+        metadata={"description": "What would go together with what the plan has."},
+    )
     referrals = fields.List(fields.Nested(ReferralAnswer), required=True)
     preferences = fields.List(fields.Dict(keys=fields.String()), required=True)
     coverage = fields.List(fields.Dict(keys=fields.String()), required=True)

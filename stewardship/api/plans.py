@@ -36,8 +36,8 @@ from stewardship.api.plan_schemas import (
     WishesAnswer,
 )
 from stewardship.auth import Permission, principal, requires
+from stewardship.domain import bundles, plan_told
 from stewardship.domain import letter as letters
-from stewardship.domain import plan_told
 from stewardship.domain.care import Coverage, Preference
 from stewardship.domain.codes import Coding
 from stewardship.domain.errors import Fault, InvalidInput
@@ -342,6 +342,7 @@ def plan_json(read: PlanRead) -> dict[str, Any]:
         "next_step": plan_told.suggestion_told(read.suggestion),
         "whole": plan_told.whole_told(read.whole),
         "warnings": list(read.warnings),
+        "bundles": bundles.told(read.bundles),
         "referrals": [referral_json(one) for one in read.referrals],
         "preferences": [plan_told.preference_told(one) for one in read.preferences],
         "coverage": [plan_told.coverage_told(one) for one in read.coverage],

@@ -220,6 +220,7 @@ class _RuleRow(_Sourced):
     threshold = _text()
     check = fields.String(load_default="")
     ceiling_mg = fields.Integer(load_default=None, strict=True, validate=validate.Range(min=1))
+    asks = _flag(load_default=True)
 
 
 class _Contraindications(_Strict):
@@ -368,6 +369,8 @@ def _rule(row: Mapping[str, Any], sources: Mapping[str, Source]) -> Rule:
         raise DeclarationError(f"{CONTRAINDICATIONS}: {row['id']}: renal goes with below or at_least")
     if (row["level"] is Level.CEILING) != (row["ceiling_mg"] is not None):
         raise DeclarationError(f"{CONTRAINDICATIONS}: {row['id']}: level ceiling goes with ceiling_mg")
+    if not row["asks"] and row["level"] is not Level.CAUTION:
+        raise DeclarationError(f"{CONTRAINDICATIONS}: {row['id']}: only a caution may ask for nothing")
     return Rule(
         id=row["id"],
         treatments=frozenset(row["treatments"]),
@@ -379,6 +382,7 @@ def _rule(row: Mapping[str, Any], sources: Mapping[str, Source]) -> Rule:
         ceiling_mg=row["ceiling_mg"],
         sources=_cited(CONTRAINDICATIONS, row, sources),
         verified=row["verified"],
+        asks=row["asks"],
     )
 
 

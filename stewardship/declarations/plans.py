@@ -13,7 +13,7 @@ from stewardship.declarations.taper import SourcedRow, SourceRow, cited, sources
 from stewardship.domain.alternatives import Alternatives
 from stewardship.domain.care import PreferenceKind
 from stewardship.domain.errors import DeclarationError
-from stewardship.domain.pain_plan import Discipline, Fade, PlanTerms
+from stewardship.domain.pain_plan import Bundle, BundlePart, Discipline, Fade, PlanTerms
 from stewardship.domain.plan_referrals import Urgency
 from stewardship.domain.plan_steps import ResponseTerms, Threshold
 from stewardship.domain.prescribers import Board, BoardTerms, CertificationKind, Qualification
@@ -92,6 +92,20 @@ class _Chronic(SourcedRow):
     treatments = _ids()
 
 
+class _Part(_Strict):
+    id = _id()
+    modalities = fields.List(fields.String(validate=_ID), load_default=list)
+    treatments = fields.List(fields.String(validate=_ID), load_default=list)
+
+
+class _Bundle(SourcedRow):
+    id = _id()
+    title = _words()
+    say = _words()
+    first = fields.String(load_default="")
+    part = fields.List(fields.Nested(_Part), required=True, validate=validate.Length(min=2))
+
+
 class _File(_Strict):
     provenance = fields.Dict(required=True)
     source = fields.List(fields.Nested(SourceRow), required=True, validate=_SOME)
@@ -103,6 +117,7 @@ class _File(_Strict):
     discipline = fields.List(fields.Nested(_Discipline), required=True, validate=_SOME)
     preference = fields.List(fields.Nested(_Preference), required=True)
     chronic = fields.Nested(_Chronic, required=True)
+    bundle = fields.List(fields.Nested(_Bundle), load_default=list)
 
 
 def read_plan_terms(reference: Path, alternatives: Alternatives) -> PlanTerms:
@@ -128,7 +143,23 @@ def read_plan_terms(reference: Path, alternatives: Alternatives) -> PlanTerms:
         fades={row["treatment"]: Fade(**{**row, "sources": cited(FILE, row, known)}) for row in said["fade"]},
         chronic_modalities=tuple(said["chronic"]["modalities"]),
         chronic_treatments=tuple(said["chronic"]["treatments"]),
+        bundles=tuple(_bundle(row, known, alternatives) for row in said["bundle"]),
     )
+
+
+def _bundle(row: Mapping[str, Any], known: Mapping[str, Source], alternatives: Alternatives) -> Bundle:
+    parts = tuple(
+        BundlePart(p["id"], frozenset(p["modalities"]), frozenset(p["treatments"])) for p in row["part"]
+    )
+    modalities = {t.modality for t in alternatives.treatments.values()}
+    for part in parts:
+        _refuse_unknown("modality", part.modalities, modalities)
+        _refuse_unknown("treatment", part.treatments, alternatives.treatments)
+        if not part.modalities and not part.treatments:
+            raise DeclarationError(f"{FILE}: {row['id']}: {part.id} names no treatment")
+    _refuse_unknown("part", [row["first"]] if row["first"] else [], {part.id for part in parts})
+    sources = cited(FILE, row, known)
+    return Bundle(row["id"], row["title"], row["say"], row["first"], parts, sources, row["verified"])
 
 
 def _responses(said: Mapping[str, Any], known: Mapping[str, Source]) -> ResponseTerms:

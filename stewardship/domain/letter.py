@@ -19,7 +19,7 @@ from stewardship.domain.pain_plan import PainPlan, PlanTerms
 from stewardship.domain.plan_referrals import Referral
 from stewardship.domain.plan_steps import Outcome, StepStatus
 from stewardship.domain.suitability import PatientFacts, Response, Tried
-from stewardship.domain.treatments import INTERVENTIONAL, Treatment
+from stewardship.domain.treatments import INTERVENTIONAL, Treatment, match
 
 _RESPONSES = {
     Response.MEANINGFUL: "helped",
@@ -60,6 +60,7 @@ class Letter:
     referral: Referral
     discipline: str
     conditions: tuple[Coding, ...]
+    titles: Mapping[Coding, str]
     goals: tuple[FunctionGoal, ...]
     courses: tuple[Course, ...]
     preferences: tuple[Preference, ...]
@@ -101,12 +102,19 @@ def letter(
         referral=referral,
         discipline=terms.disciplines[referral.discipline].title,
         conditions=plan.codings,
+        titles={c: _title(c, declared) for c in plan.codings},
         goals=plan.goals,
         courses=courses,
         preferences=said,
         medicines=taken,
         wanting=_wanting(courses, taken, imaging_agrees, surgical=surgical),
     )
+
+
+def _title(coding: Coding, declared: Alternatives) -> str:
+    """What the code stands for: in the words of whoever wrote it, else in those of the map."""
+    titles = [m.condition.title for m in match(declared.conditions, (coding,))]
+    return coding.display or " or ".join(titles) or "a condition that is not known here"
 
 
 def _before(tried: Iterable[Tried], declared: Alternatives) -> Iterable[Course]:
@@ -206,7 +214,7 @@ def text(found: Letter) -> str:
     lines = [
         f"Referral to: {found.discipline} ({found.referral.urgency}), sent {found.referral.happened[0].on}",
         f"Why: {found.referral.reason}",
-        f"For: {', '.join(c.display or c.code for c in found.conditions)}",
+        f"For: {', '.join(f'{found.titles[c]} ({c.code})' for c in found.conditions)}",
         *(f"Goal: {g.activity}: from {g.baseline} to {g.target}" for g in found.goals),
         *_listed("Care without needles", found.conservative),
         *_listed("Tests", found.tests),
@@ -225,7 +233,7 @@ def _listed(title: str, courses: Iterable[Course]) -> Iterable[str]:
 
 
 def _words(course: Course) -> str:
-    days = [str(day) for day in (course.began_on, course.ended_on) if day is not None]
+    days = dict.fromkeys(str(day) for day in (course.began_on, course.ended_on) if day is not None)
     parts = [f"{course.title}{f' at {course.target}' if course.target else ''}"]
     if days:
         parts.append(" to ".join(days))

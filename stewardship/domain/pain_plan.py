@@ -46,6 +46,28 @@ class Fade:
 
 
 @dataclass(frozen=True, slots=True)
+class BundlePart:
+    """One treatment of these modalities, or of these ids."""
+
+    id: str
+    modalities: frozenset[str]
+    treatments: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Treatments that belong together; ``first`` is the part that comes before the others, if one does."""
+
+    id: str
+    title: str
+    say: str
+    first: str
+    parts: tuple[BundlePart, ...]
+    sources: tuple[Source, ...] = ()
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PlanTerms:
     """Everything declared about plans (``reference/plans.toml``). ``chronic_modalities`` and
     ``chronic_treatments`` are what a plan for pain of more than three months holds at least."""
@@ -58,6 +80,7 @@ class PlanTerms:
     fades: Mapping[str, Fade]
     chronic_modalities: tuple[str, ...]
     chronic_treatments: tuple[str, ...]
+    bundles: tuple[Bundle, ...] = ()
 
     def gives(self, treatment: Treatment) -> str:
         """The discipline that gives a treatment; empty when none is declared."""

@@ -118,7 +118,8 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One contraindication or caution. ``because`` is said when it holds, with the facts filled in."""
+    """One contraindication or caution. ``because`` is said when it holds, with the facts filled in. A missing
+    fact is asked for on its account, unless it does not ``ask``."""
 
     id: str
     treatments: frozenset[str]
@@ -130,6 +131,7 @@ class Rule:
     ceiling_mg: int | None
     sources: tuple[Source, ...]
     verified: bool
+    asks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ def weigh(treatment: Treatment, facts: PatientFacts, terms: Terms) -> Weighed:
                 checks.append(rule.check)
             if rule.ceiling_mg is not None:
                 ceilings.append(rule.ceiling_mg)
-        elif holds is None:
+        elif holds is None and rule.asks:
             missing.update(dict.fromkeys(lacking))
             if rule.level is not Level.CAUTION:
                 unsettled.update(dict.fromkeys(f for f in lacking if f in terms.settles))

@@ -20,6 +20,7 @@ from stewardship.db.engine import new_id
 from stewardship.db.plan_tables import Subject
 from stewardship.domain import pain_plan
 from stewardship.domain.alternatives import Recommendation, recommend
+from stewardship.domain.bundles import Fitting, fitting
 from stewardship.domain.care import Coverage, Preference
 from stewardship.domain.codes import Coding
 from stewardship.domain.errors import Fault, InvalidInput
@@ -102,13 +103,15 @@ class ReferralRead:
 
 @dataclass(frozen=True)
 class PlanRead:
-    """A plan as it stands: what it suggests next, how whole it is, and what a payer may not allow."""
+    """A plan as it stands: what it suggests next, how whole it is, what a payer may not allow, and which
+    treatments would go together with those that it has."""
 
     plan: PainPlan
     version: int
     suggestion: Suggestion | None
     whole: Completeness
     warnings: tuple[str, ...]
+    bundles: tuple[Fitting, ...]
     referrals: tuple[ReferralRead, ...]
     preferences: tuple[Preference, ...]
     coverage: tuple[Coverage, ...]
@@ -509,8 +512,16 @@ def _read(session: Session, library: Library, row: Row[Any], *, by: Principal, n
     plan = plan_acts.decoded(row, PainPlan)
     around = _around(session, library, plan, row.patient_id, by=by, now=now)
     today = now.astimezone(UTC).date()
-    suggestion = None
+    suggestion: Suggestion | None = None
+    bundles: tuple[Fitting, ...] = ()
     if plan.status is PlanStatus.ACTIVE:
+        bundles = fitting(
+            plan,
+            around.known,
+            declared=library.alternatives,
+            terms=library.plans,
+            preferences=around.preferences,
+        )
         suggestion = next_step(plan, around, declared=library.alternatives, terms=library.plans, today=today)
     referrals = _referrals_of(session, plan.id, by=by)
     coverage = patient_wishes.coverage_of(session, row.patient_id, by=by)
@@ -520,6 +531,7 @@ def _read(session: Session, library: Library, row: Row[Any], *, by: Principal, n
         suggestion=suggestion,
         whole=around.whole,
         warnings=coverage_warnings(plan, coverage, (r.referral for r in referrals), today=today),
+        bundles=bundles,
         referrals=referrals,
         preferences=around.preferences,
         coverage=coverage,

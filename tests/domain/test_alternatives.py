@@ -260,6 +260,12 @@ def test_a_fact_that_is_missing_is_asked_for_and_never_assumed(ask, said, fact, 
     assert treatment not in offered(found)
 
 
+def test_nobody_measures_a_kidney_for_a_gel(ask):
+    found = ask("S93.4", egfr=None)
+    (option,) = [o for o in found.offered if o.treatment.id == "topical-nsaid"]
+    assert not any("eGFR" in text for text in option.check_first)
+
+
 def test_what_rules_out_anyway_needs_no_further_fact(ask):
     found = ask(BACK, egfr=None, medicines=(taken("warfarin"),))
     assert why_not(found, "oral-nsaid") == ["nsaid-anticoagulant"]

@@ -103,6 +103,7 @@ def test_the_letter_says_what_was_tried_what_a_test_showed_and_what_nobody_recor
     assert "facet joint" in test["reads"]
     assert full["wanting"] == []
     assert "Facet joint injection or medial branch block at L4/5 right" in full["text"]
+    assert "For: Facet arthropathy or spondylosis (M47.816)" in full["text"]
     assert "p-1" not in full["text"]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stewardship.domain.alternatives import recommend
+from stewardship.domain.bundles import fitting
 from stewardship.domain.care import Coverage
 from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.errors import Conflict, Fault, InvalidInput
@@ -296,3 +297,39 @@ def test_visits_that_took_place_are_not_still_to_come(attended: int, on: date, w
     plan = PainPlan("l-1", "p-1", (), TODAY, "primary-care", (), steps=(step,))
     left = Coverage("physical-therapy", on, referral_needed=False, visits_left=8)
     assert bool(coverage_warnings(plan, [left], [], today=TODAY)) is warned
+
+
+# --- what goes together -------------------------------------------------------------------------------
+
+
+def bundles(*treatments: str, code: str = "M47.816", **facts: Any) -> dict[str, list[tuple[str, bool]]]:
+    """The bundles that fit a plan with these treatments begun, each with what stands for its parts."""
+    library = declared()
+    steps = tuple(Step(t, t, "", StepStatus.ACTIVE, TODAY) for t in treatments)
+    plan = PainPlan("l-1", "p-1", (Coding(ICD10CM, code),), TODAY, "primary-care", (), steps=steps)
+    known: dict[str, Any] = {"age": 40, "sex": "male", "egfr": Decimal(95), "medicines": ()}
+    known |= {"problems": frozenset(), "allergies": frozenset(), "phase": Phase.CHRONIC}
+    found = recommend(library.alternatives, plan.codings, PatientFacts(**(known | facts)))
+    fits = fitting(plan, found, declared=library.alternatives, terms=library.plans)
+    return {f.bundle.id: [(p.treatment.id, p.in_plan) for p in f.parts] for f in fits}
+
+
+def test_a_block_goes_with_therapy_and_with_a_medicine() -> None:
+    found = bundles("facet-injection")
+    assert found["needle-then-movement"] == [("facet-injection", True), ("exercise", False)]
+    assert found["medicine-and-needle"] == [("oral-nsaid", False), ("facet-injection", True)]
+
+
+def test_a_plan_without_any_part_of_a_bundle_is_told_of_none() -> None:
+    assert bundles() == {}
+
+
+def test_a_bundle_that_is_whole_or_cannot_become_so_is_not_told() -> None:
+    assert "needle-then-movement" not in bundles("facet-injection", "physical-therapy")
+    # Nothing by needle is known for fibromyalgia.
+    assert set(bundles("exercise", code="M79.7")) == {"mind-and-movement", "active-chronic"}
+
+
+def test_what_does_not_suit_the_patient_stands_for_no_part() -> None:
+    found = bundles("facet-injection", egfr=Decimal(20))
+    assert found["medicine-and-needle"][0][0] == "topical-nsaid"

@@ -261,6 +261,8 @@ def test_a_source_that_is_overdue_is_named() -> None:
         ("contraindications.toml", 'problem = "heart-failure"', 'problem = "heart"', "heart"),
         ("contraindications.toml", 'medicines = "maoi"', 'medicines = "mao"', "mao"),
         ("contraindications.toml", "ceiling_mg = 700", "", "ceiling"),
+        ("contraindications.toml", 'because = "kidney: {kidney}, below 30"',
+         'because = "kidney: {kidney}, below 30"\nasks = false', "only a caution"),
         ("contraindications.toml", 'egfr = "eGFR', 'gfr = "eGFR', "egfr"),
         ("contraindications.toml", '"warfarin"', '"warfarine"', "warfarine"),
         ("triggers.toml", 'sources = ["hospital-practice"]', "sources = []", "sources"),
