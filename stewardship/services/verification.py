@@ -99,11 +99,16 @@ class _Witnessed:
 
 
 def verify(
-    session: Session, *, organisation_id: str, checkpoints: Sequence[Signed] = (), public: bool = False
+    session: Session,
+    *,
+    organisation_id: str,
+    checkpoints: Sequence[Signed] = (),
+    public: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Verified:
     """Check the organisation's chain from its first entry to its last, the checkpoints that were signed over
     it, and the rows that it speaks of. ``public`` is for outsiders who hold no secret key: the entries are
-    held against the checkpoints alone."""
+    held against the checkpoints alone. ``progress`` is told, portion by portion, how far it has come."""
     keys = {} if public else audit.audit_keys(session).keys
     trail = audit.Trail(session, organisation_id)
     walk = _Walk(keys, _Against.of(organisation_id, checkpoints), public)
@@ -118,6 +123,7 @@ def verify(
             if fault is not None:
                 return Verified(walk.seq, walk.head, fault, walk.against.fitted)
             walk.seq, walk.head = row.seq, row.mac
+        progress(walk.seq)
     extra = None if public else _extra(session, organisation_id, witnessed)
     cut = walk.against.cut(walk.seq, orphans=extra is not None)
     return Verified(walk.seq, walk.head, cut or extra, walk.against.fitted)

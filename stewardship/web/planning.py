@@ -118,7 +118,7 @@ def start_plan(patient_id: str) -> Response | WSGIResponse:
         words = {name: said[name] for name in ("activity", "baseline", "target")}
         until, now = day(said["due_on"], "/due_on"), runtime().clock()
         asked = NewPlan(
-            codings=_condition(said),
+            codings=_condition(session, patient_id, said),
             goals=(goal(**words, due_on=until, terms=library().goals, today=now.date()),),
             owner=said["owner"],
             on=needed_day(said["on"], "/on"),
@@ -163,14 +163,15 @@ def _new_page(patient_id: str, said: dict[str, str], faults: dict[str, str]) -> 
     )
 
 
-def _condition(said: Mapping[str, str]) -> tuple[Coding, ...]:
-    """What the plan is for: a diagnosis on record, or another code."""
+def _condition(session: Session, patient_id: str, said: Mapping[str, str]) -> tuple[Coding, ...]:
+    """What the plan is for: a diagnosis on record, in its words, or another code."""
     code = (said["other"] or said["condition"]).upper()
     if not code:
         return ()
     if not ordering.CODE.fullmatch(code):
         raise wrong("/other", "not-a-code", "Write an ICD-10-CM code, such as M54.50.")
-    return (Coding(ICD10CM, code),)
+    opened = patients.open_chart(session, library(), patient_id, what="plan", **acting())
+    return (Coding(ICD10CM, code, dict(diagnoses(opened.chart)).get(code, "")),)
 
 
 # --- what is done to it ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, stream_template
 
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
@@ -17,19 +17,20 @@ from stewardship.intake import strict_json
 from stewardship.reports.rendering.text import cell
 from stewardship.runtime import runtime
 from stewardship.services import audit as auditing
-from stewardship.services import trail_search, verification
+from stewardship.services import trail_search
 from stewardship.services.notes import BadNote, Signed, found_in
 from stewardship.services.trail_search import Entry, Sought
-from stewardship.services.verification import Verified
 from stewardship.web import reading
 from stewardship.web.pages import page
 from stewardship.web.periods import typed_day
+from stewardship.web.verifying import Walk, sent
 from stewardship.witness import Witness
 
 room = Blueprint("trail", __name__)
 
 _PER_PAGE = 100
 _LONGEST_FIELD = 200
+_HTML = "text/html; charset=utf-8"
 _FIELDS = ("action", "subject", "user", "since", "until")
 
 
@@ -44,7 +45,8 @@ def audit() -> Response:
         sought, faults = Sought(), {f.pointer.lstrip("/"): f.message for f in refused.faults}
     with transaction(runtime().sessions, write=False) as session:
         found = trail_search.found(session, sought, by=principal(), limit=_PER_PAGE + 1)
-    return _page(found, said, faults)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK
+    return page("trail.html", status=status, **_told(found, said, faults))
 
 
 @room.post("/audit/export")
@@ -67,52 +69,31 @@ def export() -> Response:
 @room.post("/audit/verify")
 @requires(Permission.READ_AUDIT)
 def verify() -> Response:
-    """Walk the whole chain, with what it bears witness to and every checkpoint that was signed over it."""
+    """Walk the whole chain, with what it bears witness to and every checkpoint that was signed over it;
+    the page tells how far it has come while it is sent."""
     running, by, began = runtime(), principal(), runtime().clock()
     signed, unread = _checkpoints()
     with transaction(running.sessions, write=False) as session:
-        verified = verification.verify(session, organisation_id=by.organisation_id, checkpoints=signed)
         found = trail_search.found(session, Sought(), by=by, limit=_PER_PAGE + 1)
     mine = [one for one in signed if one.checkpoint.organisation_id == by.organisation_id]
-    return _page(
-        found,
-        {},
-        {},
-        verified=verified,
-        unread=unread,
-        last=max(mine, key=lambda one: one.checkpoint.size) if mine else None,
-        began=began,
-        took=runtime().clock() - began,
-    )
+    walk = Walk(running, by.organisation_id, signed, found[0].seq if found else 0, began)
+    last = max(mine, key=lambda one: one.checkpoint.size) if mine else None
+    told = _told(found, {}, {}) | {"walk": walk, "unread": unread, "last": last}
+    return Response(sent(walk, stream_template("trail.html", **told)), content_type=_HTML)
 
 
-def _page(
-    found: tuple[Entry, ...],
-    said: Mapping[str, str],
-    faults: Mapping[str, str],
-    *,
-    verified: Verified | None = None,
-    unread: str = "",
-    last: Signed | None = None,
-    began: datetime | None = None,
-    took: timedelta = timedelta(0),
-) -> Response:
+def _told(found: tuple[Entry, ...], said: Mapping[str, str], faults: Mapping[str, str]) -> dict[str, Any]:
+    """What the page shows, with nothing verified."""
     entries, more = found[:_PER_PAGE], len(found) > _PER_PAGE
     older = {**said, "before": str(entries[-1].seq)} if more else {}
-    return page(
-        "trail.html",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK,
-        entries=() if faults else entries,
-        older=f"/audit?{urlencode(older)}" if more and not faults else "",
-        said=said,
-        faults=faults,
-        most=trail_search.MOST_FOUND,
-        verified=verified,
-        unread=unread,
-        last=last,
-        began=began,
-        took=took,
-    )
+    return {
+        "entries": () if faults else entries,
+        "older": f"/audit?{urlencode(older)}" if more and not faults else "",
+        "said": said,
+        "faults": faults,
+        "most": trail_search.MOST_FOUND,
+        "walk": None,
+    }
 
 
 def _checkpoints() -> tuple[list[Signed], str]:

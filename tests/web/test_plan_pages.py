@@ -186,8 +186,8 @@ def test_a_plan_goes_from_its_start_to_its_end(app: Flask, prescriber: FlaskClie
 def test_the_patients_page_leads_to_the_plan_and_its_next_step(prescriber: FlaskClient, patient: str) -> None:
     plan = started(prescriber, patient)
     page = prescriber.get(patient).text
-    assert f'href="{plan}"' in page
-    assert "M54.50" in page
+    assert f'href="{plan}">Low back pain</a>' in page
+    assert "Plan for Low back pain" in prescriber.get(plan).text
 
 
 def test_sent_twice_a_plan_is_one(app: Flask, prescriber: FlaskClient, patient: str) -> None:

@@ -69,6 +69,41 @@ def test_an_address_that_asks_for_what_there_is_not_shows_the_usual(client, a_fl
     assert flag_id in client.get("/queue?kind=nothing&sort=%00&page=-4&weight=x").text
 
 
+SCRIPT = "<img src=x onerror=alert(1)>"
+
+
+def test_t18_what_is_written_at_a_flag_is_shown_as_text(app, client, a_flag):
+    signed_in(client, Role.PHARMACIST)
+    flag_id = a_flag(label=SCRIPT)
+    assert SCRIPT not in client.get("/queue?status=open").text
+    assert send(client, f"/queue/{flag_id}/notes", words=SCRIPT).status_code == 303
+    refused = send(client, f"/queue/{flag_id}/messages", to=SCRIPT, words=SCRIPT)
+    for page in (client.get(f"/queue/{flag_id}").text, refused.text):
+        assert SCRIPT not in page
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+@pytest.mark.parametrize("name", ["kind", "sort", "status", "age", "weight", "mine", "page"])
+@pytest.mark.parametrize("asked", ["id; drop table flags", "' OR '1'='1", "1 UNION SELECT 1", SCRIPT])
+def test_t22_a_filter_that_is_none_of_ours_reaches_no_query(client, a_flag, name, asked):
+    signed_in(client, Role.PHARMACIST)
+    flag_id = a_flag()
+    answer = client.get("/queue", query_string={name: asked})
+    assert answer.status_code == 200
+    assert SCRIPT not in answer.text
+    # The usual list, in which the flag is, and which nothing has emptied.
+    assert flag_id in client.get("/queue?sort=newest").text
+
+
+def test_t22_an_id_that_is_more_than_one_is_missing(client, a_flag):
+    signed_in(client, Role.PHARMACIST)
+    flag_id = a_flag()
+    for odd in (f"{flag_id}' OR '1'='1", "x'; DROP TABLE flags; --", f"{flag_id}%"):
+        assert client.get(f"/queue/{odd}").status_code == 404
+        assert send(client, f"/queue/{odd}/claim", version="1").status_code == 404
+    assert client.get(f"/queue/{flag_id}").status_code == 200
+
+
 def test_a_flag_is_worked_on_from_claim_to_reopening(client, a_flag):
     signed_in(client, Role.PHARMACIST)
     flag_id = a_flag()

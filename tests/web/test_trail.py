@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from sqlalchemy import text
 
 from stewardship.db import transaction
+from stewardship.domain.errors import Unavailable
 from stewardship.domain.people import Role
-from stewardship.services import audit
+from stewardship.services import audit, verification
 from tests.api.conftest import a_case, caller, json
-from tests.web.conftest import running_of, signed_in
+from tests.web.conftest import form_token, running_of, signed_in
 from tests.web.test_queue import send
 
 __all__ = ["caller"]
@@ -171,3 +173,82 @@ def test_an_instant_or_a_patient_that_is_none_is_said_beside_its_field(client, p
     refused = send(client, "/audit/as-of", patient=patient, at=at)
     assert refused.status_code == 422
     assert words in refused.text
+
+
+# --- a long verification ----------------------------------------------------------------------------
+
+
+def test_the_page_of_a_verification_begins_before_the_trail_was_read(client, app, decided, monkeypatch):
+    """The reading waits until the first line has been seen: if the page came in one piece, it never would."""
+    seen = threading.Event()
+    whole = verification.verify
+
+    def told_in_two(session, *, progress, **more):
+        progress(1)
+        assert seen.wait(60)
+        return whole(session, progress=progress, **more)
+
+    monkeypatch.setattr(verification, "verify", told_in_two)
+    who = signed_in(client, Role.COMPLIANCE)
+    with transaction(running_of(app).sessions) as session:
+        for number in range(60):
+            audit.record(session, "test.noted", subject=f"v-{number}", by=who, now=running_of(app).clock())
+    # A line is due when a twentieth was read; one entry is that of a short trail alone.
+    monkeypatch.setattr("stewardship.web.verifying._LINES", 10**9)
+    answer = client.post("/audit/verify", data={"csrf_token": form_token(client)}, buffered=False)
+    pieces = []
+    for piece in answer.response:
+        pieces.append(piece if isinstance(piece, str) else piece.decode())
+        if "entries read" in "".join(pieces):
+            seen.set()
+    assert "entries read" not in pieces[-1]
+    assert "</h2>" in "".join(pieces)
+    assert ">Whole</h2>" in "".join(pieces)
+
+
+def test_a_reading_that_breaks_off_is_not_taken_for_a_whole_trail(client, decided, monkeypatch):
+    def away(*args, **more):
+        raise Unavailable("the database cannot be used now")
+
+    monkeypatch.setattr(verification, "verify", away)
+    signed_in(client, Role.COMPLIANCE)
+    page = send(client, "/audit/verify").text
+    assert ">Could not be verified</h2>" in page
+    assert ">Whole</h2>" not in page
+
+
+# --- T18, T22: what somebody wrote is text, and what somebody asks for is a value --------------------
+
+SCRIPT = "<img src=x onerror=alert(1)>"
+
+
+def test_t18_what_an_entry_says_is_shown_as_text(client, app):
+    who = signed_in(client, Role.COMPLIANCE)
+    with transaction(running_of(app).sessions) as session:
+        now = running_of(app).clock()
+        detail = {"words": SCRIPT, "list": [SCRIPT], SCRIPT: "x" * 30 + SCRIPT}
+        audit.record(session, "test.script", subject=f"s-{SCRIPT}", by=who, now=now, detail=detail)
+    page = client.get("/audit?action=test.script").text
+    assert SCRIPT not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") >= 3
+    found = client.get("/audit", query_string={"subject": SCRIPT, "user": SCRIPT, "since": SCRIPT}).text
+    assert SCRIPT not in found
+    assert 'value="&lt;img src=x' in found
+
+
+@pytest.mark.parametrize("field", ["action", "subject", "user"])
+@pytest.mark.parametrize("asked", ["' OR '1'='1", "x'; DROP TABLE audit_events; --", "%", "_", "\\"])
+def test_t22_what_is_looked_for_in_the_trail_is_a_value(client, decided, field, asked):
+    signed_in(client, Role.COMPLIANCE)
+    answer = client.get("/audit", query_string={field: asked})
+    assert answer.status_code == 200
+    assert "No entry is like this." in answer.text
+    assert decided in client.get(f"/audit?subject={decided}").text
+
+
+def test_t22_a_place_in_the_trail_that_is_no_number_is_none(client, decided):
+    signed_in(client, Role.COMPLIANCE)
+    for before in ("1; DROP TABLE audit_events", "-1", "9" * 40, "\u0663"):
+        answer = client.get("/audit", query_string={"before": before})
+        assert answer.status_code == 200, before
+        assert "order.submitted" in answer.text
