@@ -53,7 +53,7 @@ DEFINITION = (
 )
 COLUMNS = (
     Column("prescriber", "Prescriber", Kind.ID),
-    Column("specialty", "Specialty"),
+    Column("specialty", "Specialty", Kind.ID),
     Column("stops", "Soft stops", Kind.COUNT),
     Column("overridden", "Overridden", Kind.COUNT),
     Column("compared", "Stops compared", Kind.COUNT),
@@ -64,7 +64,7 @@ COLUMNS = (
     Column("differs", "Against the peers"),
 )
 SPECIALTIES = (
-    Column("specialty", "Specialty"),
+    Column("specialty", "Specialty", Kind.ID),
     Column("prescribers", "Prescribers", Kind.COUNT),
     Column("stops", "Soft stops", Kind.COUNT),
     Column("overridden", "Overridden", Kind.COUNT),
@@ -75,7 +75,7 @@ SPECIALTIES = (
     Column("median", "Median", Kind.SHARE),
     Column("upper", "Upper quartile", Kind.SHARE),
 )
-SPREAD = (Column("share", "Share overridden"), Column("prescribers", "Prescribers", Kind.COUNT))
+SPREAD = (Column("share", "Share overridden", Kind.ID), Column("prescribers", "Prescribers", Kind.COUNT))
 _TENTHS = 10
 
 #: What makes stops comparable: policy, phase of pain, and on which side of the age the patient is.

@@ -33,9 +33,9 @@ from stewardship.reports.reporting import (
 )
 
 RATES = (
-    Column("rate", "Measure and rate"),
+    Column("rate", "Measure and rate", Kind.ID),
     Column("what", "What it counts"),
-    Column("published", "Published rate"),
+    Column("published", "Published rate", Kind.ID),
     Column("denominator", "Denominator", Kind.COUNT),
     Column("numerator", "Numerator", Kind.COUNT),
     Column("percent", "Rate", Kind.SHARE, of=("denominator", "numerator")),
@@ -52,7 +52,7 @@ POPULATION = (
 REASONS = (
     Column("measure", "Measure", Kind.ID),
     Column("standing", "Standing", Kind.ID),
-    Column("reason", "For"),
+    Column("reason", "For", Kind.ID),
     Column("people", "Patients or stays", Kind.COUNT),
 )
 DEFINITIONS = (
