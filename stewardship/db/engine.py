@@ -122,10 +122,9 @@ def _begin_sqlite(connection: Connection) -> None:
     dbapi.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
 
 
-def _take_turn(session: Session, until: ExitStack) -> None:
+def _take_turn(engine: Engine, until: ExitStack) -> None:
     """Queue with the other writers: of an SQLite file beside it; PostgreSQL sees to it itself."""
-    engine = session.get_bind()
-    if not isinstance(engine, Engine) or engine.dialect.name != "sqlite":
+    if engine.dialect.name != "sqlite":
         return
     turns = _TURNS.get(engine)
     if turns is None:
@@ -139,10 +138,34 @@ def _take_turn(session: Session, until: ExitStack) -> None:
 _TURNS: WeakKeyDictionary[Engine, Turns] = WeakKeyDictionary()
 
 
-def _is_operational(session: Session, cause: Exception) -> bool:
+def _is_operational(engine: Engine, cause: Exception) -> bool:
     """Whether it is the driver's own word for a database that is away, full or busy."""
-    driver: Any = session.get_bind().dialect.loaded_dbapi
+    driver: Any = engine.dialect.loaded_dbapi
     return isinstance(cause, driver.OperationalError)
+
+
+class _Joined(Session):
+    """A session on a connection whose transaction its caller has begun and ends.
+
+    What is sent over the connection itself, which is all of the order check, passes by the session's own
+    accounts of transactions: on the hot path they cost more than the statements. What uses the session as
+    such joins the same transaction.
+    """
+
+    def __init__(self, bind: Connection, info: dict[Any, Any] | None = None) -> None:
+        super().__init__(bind, expire_on_commit=False, info=info)
+        self._joined = bind
+
+    def connection(self, *_args: Any, **_kwargs: Any) -> Connection:
+        """The one connection that it has."""
+        return self._joined
+
+
+def _parts(sessions: Sessions | Engine) -> tuple[Engine, dict[Any, Any] | None]:
+    """The engine, and what each session is told."""
+    if isinstance(sessions, sessionmaker):
+        return sessions.kw["bind"], sessions.kw.get("info")
+    return sessions, None
 
 
 @contextmanager
@@ -154,20 +177,25 @@ def transaction(sessions: Sessions | Engine, *, write: bool = True, late: bool =
     when the service says ``begin_writing``, so that others need not wait for the looking. A database that
     is away, full or busy for too long raises ``Unavailable``, and nothing was changed.
     """
-    session = sessions() if isinstance(sessions, sessionmaker) else Session(sessions)
-    session.info["writes"] = write
-    late = late and write and session.get_bind().dialect.name == "sqlite"
+    engine, info = _parts(sessions)
+    late = late and write and engine.dialect.name == "sqlite"
     try:
-        with ExitStack() as turn, session:
-            if late:
-                session.info["late"] = turn
-            elif write:
-                _take_turn(session, turn)
-            session.connection(execution_options={_WRITES: write and not late})
-            yield session
-            session.commit()
+        with ExitStack() as turn:
+            if write and not late:
+                _take_turn(engine, turn)
+            with engine.connect() as connection:
+                connection.execution_options(**{_WRITES: write and not late})
+                connection.begin()
+                with _Joined(connection, info) as session:
+                    session.info["writes"] = write
+                    if late:
+                        session.info["late"] = turn
+                    yield session
+                    if session.in_transaction():
+                        session.commit()
+                connection.commit()
     except Exception as cause:
-        if isinstance(cause, OperationalError) or _is_operational(session, cause):
+        if isinstance(cause, OperationalError) or _is_operational(engine, cause):
             words = "the database cannot be used now; nothing was changed"
             raise Unavailable(words, code="database") from cause
         raise
@@ -185,8 +213,9 @@ def begin_writing(session: Session) -> None:
     turn = session.info.pop("late", None)
     if turn is None:
         return
-    dbapi: Any = session.connection().connection.dbapi_connection
-    _take_turn(session, turn)
+    connection = session.connection()
+    dbapi: Any = connection.connection.dbapi_connection
+    _take_turn(connection.engine, turn)
     dbapi.execute("ROLLBACK").close()
     dbapi.execute("BEGIN IMMEDIATE").close()
 

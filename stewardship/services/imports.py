@@ -14,7 +14,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import claims, import_tables
@@ -321,8 +321,8 @@ def _now(session: Session, import_id: str, by: Principal) -> tuple[Any, Any, Imp
     ended it since the rows were read: then they are read again, by a connection that sees what is new.
     """
     own, row = _rows(session, import_id, by)
-    engine = session.get_bind()
-    while row.status == ImportStatus.RUNNING and isinstance(engine, Engine):
+    engine = session.get_bind().engine
+    while row.status == ImportStatus.RUNNING:
         if claims.is_held(engine, claim_of(row.organisation_id, row.digest)):
             return own, row, ImportStatus.RUNNING
         before = (row.id, row.status, row.digest)

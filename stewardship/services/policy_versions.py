@@ -36,7 +36,7 @@ _WROTE = "wrote_policy_versions"
 def keep(session: Session, policies: Sequence[Policy], *, organisation_id: str) -> str:
     """Keep the versions that are not kept yet; the ``policies_document`` of a decision that they make."""
     named, made = _written(tuple(policies))
-    kept = _KEPT.setdefault(session.get_bind(), set())
+    kept = _KEPT.setdefault(session.get_bind().engine, set())
     if (organisation_id, named) in kept:
         return named
     asked = select(_versions.c.policy_id, _versions.c.version, _versions.c.sha256).where(
