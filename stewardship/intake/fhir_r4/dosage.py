@@ -10,8 +10,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from stewardship.domain.dosage import DosageInstruction, Quantity
 from stewardship.domain.units import Units
 from stewardship.intake.fhir_r4.elements import (
@@ -27,6 +25,7 @@ from stewardship.intake.fhir_r4.elements import (
     whole,
     words,
 )
+from stewardship.intake.fhir_r4.kept import ByText
 from stewardship.intake.fhir_r4.vocabulary import timing_codes
 
 _PERIOD_UNITS = frozenset({"s", "min", "h", "d", "wk", "mo", "a"})
@@ -48,26 +47,11 @@ def read_dosages(value: Any, path: str, faults: Faults, units: Units) -> tuple[D
 
 
 def read_dosage(written: Json, units: Units) -> DosageInstruction:
-    """One instruction; its ``problems`` are paths within it.
-
-    The same few are written again and again, so what was read is kept by its exact text. A number is a
-    number there and a text a text, so that nothing that reads differently is taken for the same.
-    """
-    text = _TEXT.encode(written)
-    known = _read.get(text)
-    if known is not None and known[0] is units:
-        return known[1]
-    instruction = _read_dosage(written, units)
-    if len(text) <= _LONGEST_KEPT:
-        if len(_read) >= _MOST_KEPT:
-            _read.clear()
-        _read[text] = (units, instruction)
-    return instruction
+    """One instruction; its ``problems`` are paths within it."""
+    return _INSTRUCTIONS.of(written, units, lambda part: _read_dosage(part, units))
 
 
-_TEXT = msgspec.json.Encoder(decimal_format="number")
-_read: dict[bytes, tuple[Units, DosageInstruction]] = {}
-_MOST_KEPT, _LONGEST_KEPT = 2_000, 2_000
+_INSTRUCTIONS: ByText[Units, DosageInstruction] = ByText()
 
 
 def _read_dosage(written: Json, units: Units) -> DosageInstruction:

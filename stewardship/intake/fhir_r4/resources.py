@@ -16,6 +16,7 @@ from stewardship.domain.codes import CodeSets
 from stewardship.domain.drugs import Catalogue, Drug, Medication
 from stewardship.domain.units import Units
 from stewardship.intake.fhir_r4.elements import Faults, Json, codings, words
+from stewardship.intake.fhir_r4.kept import ByText
 
 #: The same record again counts once. One under the same id that is about somebody or something else is no
 #: twin, and must be seen.
@@ -145,7 +146,17 @@ class Desk:
                 text = words(reference.get("display")) if type(reference) is dict else ""
                 return Medication((), text), None
             concept = named.get("code")
+        medication, drug, unreadable = _MEDICINES.of(concept, self.catalogue, self._named)
+        faults += unreadable
+        return medication, drug
+
+    def _named(self, concept: Any) -> tuple[Medication, Drug | None, tuple[str, ...]]:
+        """What a CodeableConcept names, and what of it could not be read."""
+        faults: Faults = []
         written = codings(concept, "medication", faults)
         text = words(concept.get("text")) if type(concept) is dict else ""
         medication = Medication(written, text)
-        return medication, self.catalogue.recognise(medication) if written else None
+        return medication, self.catalogue.recognise(medication) if written else None, tuple(faults)
+
+
+_MEDICINES: ByText[Catalogue, tuple[Medication, Drug | None, tuple[str, ...]]] = ByText()
