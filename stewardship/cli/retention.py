@@ -9,8 +9,8 @@ import click
 
 if TYPE_CHECKING:
     from stewardship.db import Sessions
-    from stewardship.declarations import Library
     from stewardship.domain.people import Principal
+    from stewardship.domain.retention import Retention
     from stewardship.services.holds import Hold
     from stewardship.services.retention import Past
 
@@ -33,9 +33,7 @@ def retention() -> None:
 @_JSON
 def terms(as_json: bool) -> None:
     """Say how long each kind of record is kept, on what that rests, and what is never removed."""
-    from stewardship.declarations import load
-
-    said = load().retention
+    said = _terms()
     if as_json:
         _print(
             {
@@ -78,9 +76,9 @@ def report(organisation: str, as_json: bool) -> None:
     from stewardship.db import transaction
     from stewardship.services import retention as service
 
-    sessions, library, by = _place(organisation, "operator")
+    sessions, by = _place(organisation, "operator")
     with transaction(sessions, write=False) as session:
-        found = service.past(session, library.retention, by=by, now=datetime.now(UTC))
+        found = service.past(session, _terms(), by=by, now=datetime.now(UTC))
     if as_json:
         _print({"kinds": [service.past_json(one) for one in found]})
         return
@@ -105,20 +103,19 @@ def apply(organisation: str, kinds: tuple[str, ...], portion: int, yes: bool, us
     from stewardship.db import transaction
     from stewardship.services import retention as service
 
-    sessions, library, by = _place(organisation, user)
+    sessions, by = _place(organisation, user)
+    declared = _terms()
     if not yes:
         with transaction(sessions, write=False) as session:
-            found = service.past(session, library.retention, by=by, now=datetime.now(UTC))
+            found = service.past(session, declared, by=by, now=datetime.now(UTC))
         _tell([one for one in found if not kinds or one.term.kind in kinds])
         click.echo("nothing was removed: say --yes to remove it", err=True)
         return
-    for kind in kinds or library.retention.terms:
+    for kind in kinds or declared.terms:
         rows = 0
         while True:
             with transaction(sessions) as session:
-                gone = service.remove(
-                    session, library.retention, kind, by=by, now=datetime.now(UTC), most=portion
-                )
+                gone = service.remove(session, declared, kind, by=by, now=datetime.now(UTC), most=portion)
             rows += gone.rows
             if not gone.rows:
                 break
@@ -139,7 +136,7 @@ def hold(organisation: str, patient: str | None, reason: str, user: str) -> None
     from stewardship.db import transaction
     from stewardship.services import holds
 
-    sessions, _, by = _place(organisation, user)
+    sessions, by = _place(organisation, user)
     with transaction(sessions) as session:
         made = holds.place(session, patient=patient, reason=reason, by=by, now=datetime.now(UTC))
     click.echo(f"{made.id} holds {'everything' if patient is None else 'one patient'}")
@@ -157,7 +154,7 @@ def lift(organisation: str, hold_id: str, reason: str, user: str) -> None:
     from stewardship.db import transaction
     from stewardship.services import holds
 
-    sessions, _, by = _place(organisation, user)
+    sessions, by = _place(organisation, user)
     with transaction(sessions) as session:
         holds.lift(session, hold_id, reason=reason, by=by, now=datetime.now(UTC))
     click.echo(f"{hold_id} is lifted")
@@ -172,7 +169,7 @@ def list_holds(organisation: str, every: bool, as_json: bool) -> None:
     from stewardship.db import transaction
     from stewardship.services import holds
 
-    sessions, _, by = _place(organisation, "operator")
+    sessions, by = _place(organisation, "operator")
     with transaction(sessions, write=False) as session:
         found = holds.listed(session, by=by, standing=not every)
     if as_json:
@@ -223,11 +220,31 @@ def _print(said: dict[str, Any]) -> None:
     click.echo(dumps(said).decode())
 
 
-def _place(organisation: str, user: str) -> tuple[Sessions, Library, Principal]:
-    from dataclasses import replace
+def _terms() -> Retention:
+    """The terms alone: nothing here needs the rest of what is declared, which takes longer to read."""
+    from stewardship.declarations.places import REFERENCE
+    from stewardship.declarations.retention import read_retention
 
-    from stewardship.cli.placing import place
-    from stewardship.domain.people import Role
+    return read_retention(REFERENCE)
 
-    where = place(organisation, as_user=user)
-    return where.sessions, where.library, replace(where.by, role=Role.COMPLIANCE)
+
+def _place(organisation: str, user: str) -> tuple[Sessions, Principal]:
+    import os
+
+    from stewardship.config import Settings
+    from stewardship.db import migrate, transaction
+    from stewardship.domain.errors import InvalidInput, Unavailable
+    from stewardship.domain.people import Principal, Role
+    from stewardship.services import organisations
+    from stewardship.witness import open_database
+
+    settings = Settings.from_env(os.environ)
+    if not settings.audit_key:
+        raise Unavailable("STEWARDSHIP_AUDIT_KEY is not set, and nothing is done that cannot be recorded")
+    sessions = open_database(settings)
+    migrate.require_current(sessions.kw["bind"])
+    with transaction(sessions, write=False) as session:
+        known = organisations.listed(session)
+    if organisation not in known:
+        raise InvalidInput(f"there is no such organisation: {', '.join(known) or 'none has been made yet'}")
+    return sessions, Principal(user, organisation, Role.COMPLIANCE)
