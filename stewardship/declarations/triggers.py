@@ -104,7 +104,8 @@ class _StudyRow(_Strict):
 
 
 class _ScreenRow(_Strict):
-    loinc = fields.String(required=True, validate=validate.Regexp(r"\A[0-9]{1,7}-[0-9]\Z"))
+    instrument = fields.String(required=True, validate=_ID)
+    loinc = fields.String(load_default="", validate=validate.Regexp(r"\A[0-9]{1,7}-[0-9]\Z"))
     title = fields.String(required=True, validate=_WORDS)
     at_least = fields.Integer(strict=True, required=True, validate=validate.Range(1, 100))
     within_days = fields.Integer(strict=True, required=True, validate=validate.Range(1, 3_650))
@@ -184,7 +185,10 @@ def _evaluation(said: Mapping[str, Any], known: Alternatives, conditions: Collec
             )
             for r in said["study"]
         ),
-        screens=tuple(Screen(r["loinc"], Decimal(r["at_least"]), r["within_days"]) for r in said["screen"]),
+        screens=tuple(
+            Screen(r["instrument"], r["loinc"], Decimal(r["at_least"]), r["within_days"])
+            for r in said["screen"]
+        ),
     )
 
 

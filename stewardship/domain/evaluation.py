@@ -112,8 +112,10 @@ class StudyRow:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A score (by LOINC) that from ``at_least`` on is a positive screen, for so many days."""
+    """A score, of an instrument here or by its LOINC from elsewhere, that from ``at_least`` on is a positive
+    screen, for so many days."""
 
+    instrument: str
     loinc: str
     at_least: Decimal
     within_days: int
@@ -175,19 +177,30 @@ def evaluation(
     )
 
 
-def positive_screen(chart: Chart, screens: Iterable[Screen]) -> bool:
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score that was measured here."""
+
+    instrument: str
+    on: date
+    value: Decimal
+
+
+def positive_screen(chart: Chart, measured: Iterable[Scored], screens: Iterable[Screen]) -> bool:
     """Whether the last score of any screen that is on record lately is positive."""
+    here = tuple(measured)
     for screen in screens:
         first = chart.today - timedelta(screen.within_days)
-        scores = [
+        scores = [(s.on, s.value) for s in here if s.instrument == screen.instrument]
+        scores += [
             (o.on, o.value)
             for o in chart.observations
             if o.on is not None
-            and first <= o.on <= chart.today
             and o.value is not None
             and any(c.system == LOINC and c.code == screen.loinc for c in o.codings)
         ]
-        if scores and max(scores, key=lambda pair: pair[0])[1] >= screen.at_least:
+        lately = [pair for pair in scores if first <= pair[0] <= chart.today]
+        if lately and max(lately, key=lambda pair: pair[0])[1] >= screen.at_least:
             return True
     return False
 

@@ -34,12 +34,14 @@ from stewardship.domain.evaluation import (
     ExamPart,
     Finding,
     PainType,
+    Scored,
     Study,
     StudyKind,
     evaluation,
     positive_screen,
 )
 from stewardship.domain.exemptions import ExemptionRule
+from stewardship.domain.measurements import Measured
 from stewardship.domain.orders import Pain, Phase, PhaseBounds, phase_on
 from stewardship.domain.pain_plan import PainPlan, PlanTerms
 from stewardship.domain.patient_facts import facts_of, pain_codes
@@ -47,7 +49,7 @@ from stewardship.domain.people import Principal
 from stewardship.domain.suitability import PatientFacts, Response, Tried
 from stewardship.domain.treatments import INTERVENTIONAL
 from stewardship.domain.triggers import Change, Limit, Pulled, Story, Triggers, follow_ups, pull
-from stewardship.services import audit, patient_wishes, plan_acts
+from stewardship.services import audit, measurements, patient_wishes, plan_acts
 
 _assessments: Any = care_tables.PainAssessment.__table__
 _offers: Any = care_tables.AlternativeOffer.__table__
@@ -56,7 +58,7 @@ _plans: Any = plan_tables.PainPlan.__table__
 _TRIED = frozenset({Response.MEANINGFUL, Response.PARTIAL, Response.NONE, Response.HARM})
 
 
-class Library(charts.Meanings, Protocol):
+class Library(charts.Meanings, measurements.Measures, Protocol):
     """The part of the library that advice on alternatives needs."""
 
     @property
@@ -185,12 +187,14 @@ class Advice:
 @dataclass(frozen=True)
 class Beside:
     """What is on record beside a chart: what was ``assessed``, each with its day, what was put to the
-    patient, what plans and wishes say was ``tried`` or is not wanted, and what is going on in a plan."""
+    patient, what plans and wishes say was ``tried`` or is not wanted, what is going on in a plan, and the
+    ``scores`` that were measured here."""
 
     assessed: tuple[tuple[date, Assessed], ...] = ()
     offers: tuple[Offer, ...] = ()
     tried: tuple[Tried, ...] = ()
     in_plan: frozenset[str] = frozenset()
+    scores: tuple[Scored, ...] = ()
 
 
 NOTHING_BESIDE = Beside()
@@ -311,7 +315,18 @@ def advise_known(
 ) -> Advice:
     """The same for a patient whose chart was read already. What plans for pain record, and what the patient
     wants, is known too."""
-    return advise_on(library, chart, beside(session, library, known.id or "", by=by), codes=codes)
+    found = beside(session, library, known.id or "", by=by)
+    measured = measurements.of_known(session, library, known, organisation_id=by.organisation_id)
+    return advise_on(library, chart, replace(found, scores=_scores(measured)), codes=codes)
+
+
+def _scores(measured: Iterable[Measured]) -> tuple[Scored, ...]:
+    """What was measured and is no mistake, where it came to a score."""
+    return tuple(
+        Scored(one.instrument, one.taken_on, one.score.value)
+        for one in measured
+        if not one.in_error and one.score is not None and one.score.value is not None
+    )
 
 
 def beside(session: Session, library: Library, patient: str, *, by: Principal) -> Beside:
@@ -352,6 +367,10 @@ def advise_on(
     pain = asked or pain_codes(chart, library.alternatives.conditions)
     found = recommend(library.alternatives, pain, facts)
     story = _story(chart, said, found, facts, phase, library)
+    if story.low_mood_or_fear is None and positive_screen(
+        chart, beside.scores, library.triggers.evaluation.screens
+    ):
+        story = replace(story, low_mood_or_fear=True)
     if story.declines_surgery is None and _unwanted_surgery(tried, library):
         story = replace(story, declines_surgery=True)
     return Advice(
@@ -455,7 +474,6 @@ def _story(
         conservative=_conservative(said, library),
         nothing_else_offered=opioid_only(library.alternatives, facts) if on_opioid else None,
         conditions=frozenset(m.condition.id for m in found.matched),
-        low_mood_or_fear=positive_screen(chart, library.triggers.evaluation.screens) or None,
     )
     return _told(said, story)
 

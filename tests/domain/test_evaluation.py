@@ -14,6 +14,7 @@ from stewardship.domain.evaluation import (
     DocumentKind,
     DocumentState,
     Evaluation,
+    Scored,
     Study,
     StudyKind,
     evaluation,
@@ -85,8 +86,10 @@ def test_studies_that_may_help_are_told_to_who_asks_alone(look):
 )
 def test_a_screen_is_positive_from_its_threshold_and_for_a_while(library, score, days_ago, positive):
     phq = Observation("o", (Coding(LOINC, "55758-7"),), on=TODAY - timedelta(days_ago), value=Decimal(score))
-    found = positive_screen(a_chart(observations=(phq,)), library.triggers.evaluation.screens)
-    assert found is positive
+    screens = library.triggers.evaluation.screens
+    assert positive_screen(a_chart(observations=(phq,)), (), screens) is positive
+    here = Scored("gad-2", TODAY - timedelta(days_ago), Decimal(score))
+    assert positive_screen(a_chart(), [here], screens) is positive
 
 
 def test_the_last_score_counts(library):
@@ -94,4 +97,8 @@ def test_the_last_score_counts(library):
         Observation(str(ago), (Coding(LOINC, "55758-7"),), on=TODAY - timedelta(ago), value=Decimal(value))
         for ago, value in ((30, 6), (2, 1))
     )
-    assert not positive_screen(a_chart(observations=scores), library.triggers.evaluation.screens)
+    assert not positive_screen(a_chart(observations=scores), (), library.triggers.evaluation.screens)
+
+
+def test_every_screen_is_an_instrument_that_is_known(library):
+    assert {screen.instrument for screen in library.triggers.evaluation.screens} <= set(library.instruments)

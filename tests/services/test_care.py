@@ -17,9 +17,17 @@ from stewardship.domain.chart import Condition, Observation
 from stewardship.domain.codes import ICD10CM, LOINC, Coding
 from stewardship.domain.errors import InvalidInput, NotFound
 from stewardship.domain.evaluation import CameBecause, DocumentKind, DocumentState, ExamPart, Finding
+from stewardship.domain.measurements import Reporter
 from stewardship.domain.suitability import Response, Tried
 from stewardship.domain.triggers import Change
-from stewardship.services import benefit_flags, care, history, patient_wishes, worklists
+from stewardship.services import (
+    benefit_flags,
+    care,
+    history,
+    measurements,
+    patient_wishes,
+    worklists,
+)
 from tests.builders import NOW, TODAY, a_chart, a_supply
 from tests.services.declared import ELSEWHERE, PRESCRIBER
 
@@ -285,6 +293,16 @@ def test_an_evaluation_grows_with_every_visit(library):
 )
 def test_what_was_found_asks_for_what_comes_next(library, facts, fired):
     assert {f.trigger.id for f in said(library, care.Assessed(**facts)).pulled.fired} == fired
+
+
+def test_a_positive_screen_that_was_measured_here_asks_for_psychology(known, library):
+    answers = {"interest": Decimal(2), "mood": Decimal(1)}
+    with transaction(known) as session:
+        measurements.record(
+            session, library, PATIENT, "phq-2", answers, taken_at=NOW, source=Reporter.PATIENT,
+            by=PRESCRIBER, now=NOW,
+        )  # fmt: skip
+    assert "mood-and-fear" in {f.trigger.id for f in advise(known, library).pulled.fired}
 
 
 def test_a_wish_against_surgery_is_known_to_the_triggers(library):
