@@ -59,7 +59,7 @@ def order_checks(database: str | None, postgres: bool, rounds: int, seconds: flo
 @click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(1_000, 20_000_000))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50))
 def quality_measures(rows: int, rounds: int) -> None:
-    """Quality measures as columns, three of them beside the same written by hand in polars."""
+    """Quality measures as columns, each beside the same written by hand in polars."""
     measuring.benchmark(rows=rows, rounds=rounds, say=click.echo)
 
 

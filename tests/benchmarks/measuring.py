@@ -1,4 +1,4 @@
-"""Measures over a population as columns, beside HDO, UOP and COB written by hand in polars.
+"""Measures over a population as columns, each beside the same written by hand in polars.
 
 Both are given the rows in memory, sorted by patient and day. Who is in the population and whom the published
 rate counts is compared before anything is timed, and rounds are interleaved.
@@ -28,7 +28,18 @@ YEAR = 2025
 Say = Callable[[str], None]
 Counts = tuple[int, int]
 #: The published rate that is compared.
-RATES = {"hedis-hdo": "90-mme", "hedis-uop": "both", "pqa-cob": "30-days"}
+RATES = {
+    "hedis-hdo": "90-mme",
+    "hedis-cou": "15-of-30",
+    "hedis-uop": "both",
+    "pqa-cob": "30-days",
+    "pqa-ohd": "90-mme",
+    "pqa-ohdmp": "both",
+    "pqa-omp": "4-and-4",
+    "pqa-iop-hd": "50-mme",
+    "pqa-iop-ld": "8-days",
+    "pqa-iop-la": "long-acting",
+}
 
 
 def benchmark(*, rows: int, rounds: int, say: Say) -> None:
