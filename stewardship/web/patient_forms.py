@@ -72,7 +72,7 @@ def done(
     except InvalidInput as refused:
         return again(faults_of(refused, places or {}))
     except Conflict as refused:
-        answer = again({"form": f"{refused.message}."})
+        answer = again({"form": f"{_sentence(refused.message)}."})
         answer.status_code = HTTPStatus.CONFLICT
         return answer
     flash(said, "success")
@@ -86,13 +86,16 @@ def chart_of(patient_id: str) -> str:
 
 def faults_of(refused: StewardshipError, places: Mapping[str, str]) -> dict[str, str]:
     """What is wrong, by field of the form: by the declared place of a pointer, else by its first word."""
-    said = {
-        places.get(
-            fault.pointer, fault.pointer.split("/")[1] if "/" in fault.pointer else "form"
-        ): fault.message
-        for fault in refused.faults
-    }
-    return said or {"form": f"{refused.message}."}
+    said = {places.get(one.pointer, _field(one.pointer)): _sentence(one.message) for one in refused.faults}
+    return said or {"form": f"{_sentence(refused.message)}."}
+
+
+def _field(pointer: str) -> str:
+    return pointer.split("/")[1] if "/" in pointer else "form"
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def typed(*names: str) -> dict[str, str]:

@@ -236,7 +236,7 @@ def test_an_intervention_asks_for_its_reasons_beside_the_fields(
     refused = send(prescriber, f"{plan}/steps/new", said)
     assert refused.status_code == 422
     found = faults(refused.text)
-    assert "imaging alone never suffices" in found["basis"]
+    assert "Imaging alone never suffices" in found["basis"]
     assert {"target", "skipped"} <= set(found)
     assert "what I typed</textarea>" in refused.text
     assert re.search(r'value="nerve-root-block" selected', refused.text)
@@ -388,7 +388,7 @@ def test_where_no_taper_is_planned_the_page_says_why(prescriber: FlaskClient, pa
     assert "No taper is planned:" in shown.text
     refused = send(prescriber, f"{patient}/tapers/new", a_taper(other=IBUPROFEN))
     assert refused.status_code == 422
-    assert "no taper is planned" in refused.text
+    assert "No taper is planned" in refused.text
 
 
 def test_a_taper_is_slowed_and_never_made_faster(prescriber: FlaskClient, patient: str) -> None:
