@@ -22,3 +22,13 @@ def violations(page: Page) -> list[str]:
         f" {one['nodes'][0].get('failureSummary', '')[:200]}"
         for one in found
     ]
+
+
+def in_both_themes(page: Page, name: str) -> dict[str, list[str]]:
+    """What axe finds on the page as it stands, by theme; everything that is folded away is opened first."""
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    found = {}
+    for theme in ("dark", "light"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        found[f"{name}, {theme}"] = violations(page)
+    return {place: said for place, said in found.items() if said}

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.axe import violations
+from tests.browser.axe import in_both_themes, violations
 from tests.browser.conftest import PASSWORD, Seen, Served
 
 #: A patient of the clinic on oxycodone, with measurements of function: an early refill and a higher dose ask
 #: for a reason.
 PATIENT = "demo-0066"
+#: Another one on oxycodone, of whom nothing is in the way of a taper.
+TAKES_OPIOIDS = PATIENT
 Opened = Callable[..., Seen]
 Picture = Callable[[Page, str], Path]
 
@@ -223,6 +226,105 @@ def test_without_scripts(opened: Opened) -> None:
     expect(page.get_by_role("heading", name="Every policy considered")).to_be_visible()
 
 
+def test_a_plan_and_a_taper_by_keyboard_alone(opened: Opened, picture: Picture) -> None:
+    """From the patient's page to a plan with a step that was begun and answered, and to a taper on pause."""
+    seen = opened()
+    page = seen.page
+    seen.sign_in()
+    patient = seen.patient(TAKES_OPIOIDS)
+    found: dict[str, list[str]] = {}
+    reach(page, "#plan ~ p a[href$='/plans/new']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/plans/new")
+    reach(page, "main button:has-text('Start the plan')")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was changed.")
+    found |= in_both_themes(page, "plan refused")
+    for field, typed in (
+        ("other", "M54.50"), ("owner", "Primary"), ("activity", "walk to the shop"),
+        ("baseline", "not at all"), ("target", "every day"), ("due_on", in_days(90)),
+    ):  # fmt: skip
+        reach(page, f"#{field}")
+        page.keyboard.type(typed)
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/plans/[0-9a-f]{32}$"))
+    plan = page.url
+    reach(page, "a[href$='/steps/new']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/steps/new")
+    reach(page, "#treatment")
+    page.keyboard.type("Activity pacing")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url(plan)
+    reach(page, "a[href$='/begin']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/begin")
+    reach(page, "main button:has-text('It has begun')")
+    page.keyboard.press("Enter")
+    page.wait_for_url(plan)
+    reach(page, "a[href$='/respond']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/respond")
+    reach(page, "#relief")
+    page.keyboard.type("many")
+    page.keyboard.press("Enter")
+    expect(page.locator("#relief-fault")).to_be_visible()
+    assert page.locator("#relief").input_value() == "many"
+    found |= in_both_themes(page, "response refused")
+    reach(page, "#relief")
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.type("40")
+    reach(page, "#function")
+    page.keyboard.type("better")
+    reach(page, "main button:has-text('Keep it')")
+    page.keyboard.press("Enter")
+    page.wait_for_url(plan)
+    expect(page.get_by_text("relief 40")).to_be_visible()
+    found |= in_both_themes(page, "plan")
+    picture(page, "plan")
+
+    seen.go(f"{patient}/tapers/new")
+    reach(page, "#rxcui")
+    page.keyboard.type("oxycodone")
+    reach(page, "#asked_by-patient")
+    page.keyboard.press("Space")
+    reach(page, "#starts_on")
+    page.keyboard.type(in_days(14))
+    reach(page, "#for_pain")
+    page.keyboard.press("Space")
+    # The schedule comes by itself, before anything is kept.
+    expect(page.locator("#schedule table")).to_be_visible()
+    found |= in_both_themes(page, "taper")
+    picture(page, "taper-new")
+    reach(page, "#agreed")
+    page.keyboard.press("Space")
+    reach(page, "#words")
+    page.keyboard.type("to drive again")
+    reach(page, "#naloxone-yes")
+    page.keyboard.press("Space")
+    reach(page, "main button:has-text('Begin the taper')")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/tapers/[0-9a-f]{32}$"))
+    found |= in_both_themes(page, "taper under way")
+    picture(page, "taper")
+    reach(page, "a[href$='/pause']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/pause")
+    reach(page, "#reason")
+    page.keyboard.type("sleeps badly")
+    reach(page, "main button:has-text('Pause')")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("paused")
+    seen.complaints.clear()  # the two forms that were refused
+    assert found == {}
+
+
+def in_days(days: int) -> str:
+    """A day to come, as it is typed into a field for dates of this browser."""
+    return f"{datetime.now(UTC).date() + timedelta(days=days):%m%d%Y}"
+
+
 # --- every page --------------------------------------------------------------------------------------
 
 PAGES = {
@@ -235,6 +337,11 @@ PAGES = {
     "measurement": "{patient}/measurements/peg",
     "goal": "{patient}/goals/new",
     "explanation": "{patient}/explanation/{id}",
+    "assessment": "{patient}/assessment",
+    "new plan": "{patient}/plans/new",
+    "new taper": "{patient}/tapers/new",
+    "links": "{patient}/links",
+    "why": "{decision}/why",
     "missing": "/nothing/here",
 }
 
@@ -260,7 +367,18 @@ def test_axe_finds_nothing(opened: Opened, decided: tuple[str, str], theme: str,
     write_order(seen.page)
     expect(seen.page.locator("#result .standing")).to_be_visible()
     found["answer"] = violations(seen.page)
-    seen.complaints.clear()  # the page that is missing
+    for name, where, do in (
+        ("assessment refused", "assessment", "Keep the assessment"),
+        ("override refused", "decision", "Override"),
+    ):
+        seen.go(path_of(where, decided))
+        seen.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        seen.page.evaluate("document.querySelectorAll('[required]').forEach(f => { f.required = false; })")
+        seen.page.get_by_role("button", name=re.compile(f"^{do}")).first.click()
+        expect(seen.page.get_by_role("alert").first).to_be_visible()
+        found[name] = violations(seen.page)
+        picture(seen.page, f"{name}-{theme}")
+    seen.complaints.clear()  # the page that is missing, and the forms that are refused
     assert {name: said for name, said in found.items() if said} == {}
 
 

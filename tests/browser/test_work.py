@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from stewardship.domain.people import Role
-from tests.browser.axe import violations
+from tests.browser.axe import in_both_themes, violations
 from tests.browser.conftest import PASSWORD, SECOND_PHARMACIST, Seen
 
 Opened = Callable[..., Seen]
@@ -127,7 +127,8 @@ def test_a_compliance_officer_from_sign_in_to_a_report_in_hand(
     picture(page, "policy")
     page.get_by_role("link", name="Audit", exact=True).click()
     page.get_by_role("button", name="Verify the whole trail").click()
-    expect(page.get_by_role("heading", name="Whole")).to_be_visible()
+    expect(page.get_by_role("heading", name="Whole", exact=True)).to_be_visible()
+    assert in_both_themes(page, "verified") == {}
     picture(page, "audit")
     page.get_by_role("link", name="Reports", exact=True).click()
     page.get_by_role("link", name="Overrides and exceptions").click()
@@ -155,6 +156,61 @@ def test_every_page_holds_to_axe(opened: Opened, picture: Picture, role: Role, t
     found["flag"] = violations(seen.page)
     picture(seen.page, f"{theme}-flag-{role.value}")
     assert {path: wrong for path, wrong in found.items() if wrong} == {}
+
+
+def test_what_was_refused_and_what_is_read_about_a_decision_hold_to_axe(opened: Opened) -> None:
+    """The pages of 409 and 422, a match with its descriptions, why a decision stands, and it made again."""
+    seen, beside = opened(), opened()
+    seen.sign_in(Role.PHARMACIST)
+    page, found = seen.page, {}
+    first_flag(page, "?status=open&sort=age")
+    resolve = page.get_by_role("button", name="Resolve")
+    page.evaluate("document.querySelectorAll('[required]').forEach(f => { f.required = false; })")
+    resolve.click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    found |= in_both_themes(page, "flag, 422")
+    beside.go("/sign-in")
+    beside.page.get_by_label("Name").fill(SECOND_PHARMACIST)
+    beside.page.get_by_label("Password").fill(PASSWORD)
+    beside.page.get_by_role("button", name="Sign in").click()
+    beside.page.wait_for_url(beside.served.base + "/")
+    beside.page.goto("/".join(page.url.split("/")[:5]))
+    seen.page.goto(beside.page.url)
+    beside.page.get_by_role("button", name="Claim").click()
+    expect(beside.page.get_by_role("status").first).to_contain_text("You have this flag now.")
+    page.get_by_role("button", name="Claim").click()
+    expect(page.get_by_role("alert")).to_contain_text("pharmacist-beside")
+    found |= in_both_themes(page, "flag, 409")
+    beside.page.get_by_role("button", name="Release").click()
+    expect(beside.page.get_by_role("status").first).to_contain_text("back in the queue")
+
+    seen.go("/matches")
+    page.locator("main a[href^='/matches/']").first.click()
+    found |= in_both_themes(page, "match")
+    seen.go("/patients")
+    page.get_by_label("Record number").fill("demo-0066")
+    page.get_by_role("button", name="Find", exact=True).click()
+    page.locator("main a[href^='/patients/']").first.click()
+    page.wait_for_url("**/patients/*")
+    patient = page.url
+    page.goto(f"{patient}/identities")
+    found |= in_both_themes(page, "descriptions")
+    page.goto(f"{patient}/flags/new")
+    page.get_by_role("button", name="Raise the flag").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    found |= in_both_themes(page, "raise, 422")
+    page.goto(patient)
+    page.locator("#decided ~ ul a").first.click()
+    decision = page.url
+    found |= in_both_themes(page, "decision")
+    page.goto(f"{decision}/why")
+    found |= in_both_themes(page, "why")
+    officer = opened()
+    officer.sign_in(Role.COMPLIANCE)
+    officer.page.goto(f"{decision}/replay")
+    found |= in_both_themes(officer.page, "replay")
+    seen.complaints.clear()  # what was refused
+    assert found == {}
 
 
 @pytest.mark.parametrize("role", [Role.PHARMACIST, Role.COMPLIANCE], ids=lambda role: role.value)
