@@ -89,8 +89,11 @@ def go_on(
         for _ in islice(items, position):
             pass
         while some := list(islice(items, portion)):
+            ready = imports.ready(some)
             with transaction(sessions) as session:
-                position = imports.take(session, begun.id, some, at=position, terms=terms, by=by, now=clock())
+                position = imports.take(
+                    session, begun.id, ready, at=position, terms=terms, by=by, now=clock()
+                )
             progress(position)
         with transaction(sessions) as session:
             imports.end(session, begun.id, by=by, now=clock())

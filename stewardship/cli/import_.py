@@ -76,9 +76,13 @@ def _warn(state: str) -> None:
 
     overlay = shipped().states.get(state)
     if overlay is not None and not overlay.verified:
-        click.secho(
-            f"note: what {state} asks for was not verified against its own guide", fg="yellow", err=True
+        said = (
+            f"what {state} asks for was not verified against its own guide"
+            if overlay.asks
+            else f"nothing is on file of what {state} asks for: the standard alone is checked, not the "
+            "state's own requirements"
         )
+        click.secho(f"note: {said}", fg="yellow", err=True)
 
 
 def _feeds(files: tuple[Path, ...], described: Any) -> list[Feed]:

@@ -80,8 +80,12 @@ class Pharmacy:
     @property
     def key(self) -> str:
         """The identifier that keys are made of; empty when none is stated."""
-        named = (("ncpdp", self.ncpdp), ("dea", self.dea), ("npi", self.npi))
-        return next((f"{kind}:{value}" for kind, value in named if value), "")
+        # Asked several times of every row.
+        if self.ncpdp:
+            return f"ncpdp:{self.ncpdp}"
+        if self.dea:
+            return f"dea:{self.dea}"
+        return f"npi:{self.npi}" if self.npi else ""
 
 
 @dataclass(frozen=True, slots=True)

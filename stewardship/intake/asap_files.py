@@ -50,6 +50,8 @@ class AsapFeed:
                 elif isinstance(event, asap.Closed):
                     yield from _closed(event, pharmacies)
                     pharmacies.clear()
+        # Behind everything else: where an import goes on does not depend on what is known of a state.
+        yield from _reliance(self.state)
 
     def read_so_far(self) -> int:
         """How many bytes were read."""
@@ -67,6 +69,13 @@ class AsapFeed:
         if row.filled_on > self.latest:
             return Refusal((RowFault(event.line, "DSP", "DSP05", "in-future", event.offset),))
         return Row(event.line, row, event.patient)
+
+
+def _reliance(state: str) -> Iterator[Item]:
+    """How far the state's own requirements were looked at, where that is less than it seems."""
+    overlay = asap.shipped().states.get(state.upper())
+    if overlay is not None and not overlay.verified:
+        yield Remark(RowFault(1, "TH", "TH", "state-not-verified" if overlay.asks else "state-not-on-file"))
 
 
 def _closed(event: asap.Closed, pharmacies: dict[str, Pharmacy]) -> Iterator[Item]:

@@ -43,12 +43,27 @@ _TOGETHER = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A row as it is kept, which the database need not be asked for: the id of its dispensing, and what it
+    says apart from its source."""
+
+    row: Dispensed
+    dispensing_id: str
+    document: str
+
+
+def written(row: Dispensed) -> Written:
+    """The row as it is kept."""
+    return Written(row, row.key.id, sparse.encode(row, without=_APART, shared=_SHARED))
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
-    """A row on its way in: where it stands in its import, and whose it is."""
+    """A row on its way in: where it stands in its import, whose it is, and what its report comes to."""
 
     seq: int
     line: int
-    row: Dispensed
+    written: Written
     whose: Resolved
 
 
@@ -80,7 +95,7 @@ def take(
     now: datetime,
 ) -> Taken:
     """Keep the rows, and bring the supplies of their patients up to them."""
-    ids = [one.row.key.id for one in arrived]
+    ids = [one.written.dispensing_id for one in arrived]
     before = _told(session, ids, organisation_id=by.organisation_id)
     after = {name: list(told) for name, told in before.items()}
     seen = {(name, told.version) for name, several in before.items() for told in several}
@@ -88,13 +103,13 @@ def take(
     reports: list[dict[str, Any]] = []
     fresh: dict[str, int] = {}
     for name, one in zip(ids, arrived, strict=True):
-        source_id = sources.id_of(one.row)
-        document = sparse.encode(one.row, without=_APART, shared=_SHARED)
+        row, document = one.written.row, one.written.document
+        source_id = sources.id_of(row)
         version = _version(document, source_id, one.whose.identity_id)
         if (name, version) in seen:
             continue
         seen.add((name, version))
-        after.setdefault(name, []).append(Told(one.row, one.whose, version))
+        after.setdefault(name, []).append(Told(row, one.whose, version))
         fresh[name] = fresh.get(name, 0) + 1
         reports.append(
             {
@@ -103,7 +118,7 @@ def take(
                 "seq": one.seq,
                 "dispensing_id": name,
                 "version": version,
-                "reporting": one.row.reporting.value,
+                "reporting": row.reporting.value,
                 "source_id": source_id,
                 "identity_id": one.whose.identity_id,
                 "line": one.line,

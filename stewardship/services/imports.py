@@ -180,17 +180,41 @@ def identify(
     return known
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Items that are stored together. ``rows`` are those of them that are rows, by number: with the digest
+    of the patient's wording, and as they are kept."""
+
+    items: Sequence[Item]
+    rows: Mapping[int, tuple[Row, str, dispensed.Written]]
+
+
+def ready(items: Sequence[Item]) -> Portion:
+    """A portion to be stored. What can be worked out without the database is worked out here, so that
+    others do not wait for it."""
+    digests: dict[int, str] = {}
+    rows = {}
+    for number, item in enumerate(items):
+        if isinstance(item, Row):
+            # Rows of one patient that follow each other share the object.
+            digest = digests.get(id(item.patient))
+            if digest is None:
+                digest = digests[id(item.patient)] = matching.digest_of(item.patient)
+            rows[number] = item, digest, dispensed.written(item.dispensed)
+    return Portion(items, rows)
+
+
 def take(
     session: Session,
     import_id: str,
-    items: Sequence[Item],
+    portion: Portion,
     *,
     at: int,
     terms: FeedTerms,
     by: Principal,
     now: datetime,
 ) -> int:
-    """Store the items behind position ``at``; the position behind them.
+    """Store the portion behind position ``at``; the position behind it.
 
     Raises ``Conflict`` when somebody else stored them meanwhile.
     """
@@ -218,24 +242,25 @@ def take(
             for number, one in enumerate(found, 1)
         )
 
-    numbered = list(enumerate(items, at + 1))
+    items = portion.items
     named = [item.dispensed.pharmacy for item in items if isinstance(item, Row)]
     named += (pharmacy for item in items if isinstance(item, Heard) for pharmacy in item.pharmacies)
     foreign = pharmacies.meet(session, named, by=by, now=now)
-    rows: list[tuple[int, Row]] = []
-    for seq, item in numbered:
+    rows: list[int] = []
+    for number, item in enumerate(items):
+        seq = at + 1 + number
         if isinstance(item, Row):
             if item.dispensed.pharmacy.key in foreign:
                 tally.rejected += 1
                 fault(seq, [RowFault(item.line, "PHA", "PHA", "pharmacy-of-another")], of_row=True)
             else:
-                rows.append((seq, item))
+                rows.append(number)
         elif isinstance(item, Refusal):
             tally.rejected += 1
             fault(seq, item.faults, of_row=True)
         elif isinstance(item, Remark):
             fault(seq, [item.fault], of_row=False)
-    _take_rows(session, import_id, rows, tally, terms, by=by, now=now)
+    _take_rows(session, import_id, portion, rows, at, tally, terms, by=by, now=now)
     _take_brought(
         session, [item for item in items if isinstance(item, Brought)], tally, terms, by=by, now=now
     )
@@ -362,7 +387,9 @@ class _Tally:
 def _take_rows(
     session: Session,
     import_id: str,
-    rows: Sequence[tuple[int, Row]],
+    portion: Portion,
+    rows: Sequence[int],
+    at: int,
     tally: _Tally,
     terms: FeedTerms,
     *,
@@ -371,8 +398,12 @@ def _take_rows(
 ) -> None:
     if not rows:
         return
-    whose = matching.resolve(session, (row.patient for _, row in rows), terms.matching, by=by, now=now)
-    arrived = [dispensed.Arrived(seq, row.line, row.dispensed, whose[row.patient]) for seq, row in rows]
+    taken_in = [(at + 1 + number, *portion.rows[number]) for number in rows]
+    described = {digest: row.patient for _, row, digest, _ in taken_in}
+    whose = matching.resolve(session, described, terms.matching, by=by, now=now)
+    arrived = [
+        dispensed.Arrived(seq, row.line, written, whose[digest]) for seq, row, digest, written in taken_in
+    ]
     taken = dispensed.take(session, arrived, terms, import_id=import_id, by=by, now=now)
     tally.stored += taken.stored
     tally.unchanged += taken.unchanged

@@ -94,22 +94,24 @@ def digest_of(identity: Identity, *, record: str = "") -> str:
 
 
 def resolve(
-    session: Session, identities: Iterable[Identity], rules: MatchRules, *, by: Principal, now: datetime
-) -> dict[Identity, Resolved]:
-    """Whose these identities are; those never seen before are matched now, in their order."""
-    digests = {identity: digest_of(identity) for identity in dict.fromkeys(identities)}
-    known = _known(session, digests.values(), by.organisation_id)
-    new = [identity for identity, digest in digests.items() if digest not in known]
+    session: Session, identities: Mapping[str, Identity], rules: MatchRules, *, by: Principal, now: datetime
+) -> dict[str, Resolved]:
+    """Whose these identities are, each by its digest; those never seen before are matched now, in their
+    order."""
+    known = _known(session, identities, by.organisation_id)
+    new = {digest: identity for digest, identity in identities.items() if digest not in known}
     if new:
-        described = {identity: traits(identity, rules) for identity in new if not identity.is_animal}
+        described = {
+            digest: traits(identity, rules) for digest, identity in new.items() if not identity.is_animal
+        }
         pool = near(session, described.values(), rules, organisation_id=by.organisation_id)
         written = _Written()
-        for identity in new:
-            known[digests[identity]] = _match(
-                identity, digests[identity], described.get(identity), pool, rules, written, by=by, now=now
+        for digest, identity in new.items():
+            known[digest] = _match(
+                identity, digest, described.get(digest), pool, rules, written, by=by, now=now
             )
         _write(session, written)
-    return {identity: Resolved(*known[digest], identity.address.zip) for identity, digest in digests.items()}
+    return {digest: Resolved(*known[digest], identity.address.zip) for digest, identity in identities.items()}
 
 
 def _known(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import import_tables
@@ -23,6 +23,16 @@ from stewardship.domain.people import Principal
 from stewardship.services import audit
 
 _pharmacies: Any = import_tables.Pharmacy.__table__
+
+_HEARD = (
+    update(_pharmacies)
+    .where(
+        _pharmacies.c.organisation_id == bindparam("organisation"),
+        _pharmacies.c.id == bindparam("key"),
+        or_(_pharmacies.c.data_as_of.is_(None), _pharmacies.c.data_as_of < bindparam("moment")),
+    )
+    .values(data_as_of=bindparam("moment"), expected_by=bindparam("due"))
+)
 
 
 def meet(session: Session, pharmacies: Iterable[Pharmacy], *, by: Principal, now: datetime) -> frozenset[str]:
@@ -102,16 +112,17 @@ def heard(
         if created is not None:
             moment = min(created if created.tzinfo else created.replace(tzinfo=UTC), now)
             newest[pharmacy.key] = max(moment, newest.get(pharmacy.key, moment))
-    for key, moment in newest.items():
-        session.connection().execute(
-            update(_pharmacies)
-            .where(
-                _pharmacies.c.organisation_id == by.organisation_id,
-                _pharmacies.c.id == key,
-                or_(_pharmacies.c.data_as_of.is_(None), _pharmacies.c.data_as_of < moment),
-            )
-            .values(data_as_of=moment, expected_by=expected_by(moment, silence))
-        )
+    if newest:
+        given = [
+            {
+                "organisation": by.organisation_id,
+                "key": key,
+                "moment": moment,
+                "due": expected_by(moment, silence),
+            }
+            for key, moment in newest.items()
+        ]
+        session.connection().execute(_HEARD, given)
 
 
 def bind(session: Session, key: str, *, bound: bool = True, by: Principal, now: datetime) -> None:

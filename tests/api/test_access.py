@@ -294,7 +294,8 @@ def matched(sessions: Sessions, library: Library, flagged: dict[str, str]) -> di
     by, rules = Principal("setup", HERE, Role.PHARMACIST), library.feeds.matching
     described = Identity("TESTPATIENT", "ACCESS", NOW.date())
     with transaction(sessions) as session:
-        found = matching.resolve(session, [described], rules, by=by, now=NOW)[described]
+        digest = matching.digest_of(described)
+        found = matching.resolve(session, {digest: described}, rules, by=by, now=NOW)[digest]
         identity = found.identity_id
         match = Match("person-alone", Decimal("0.7"))
         row = matching.candidate_row(identity, flagged["patient_id"], match, by=by, now=NOW)

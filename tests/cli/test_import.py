@@ -19,6 +19,8 @@ from tests.intake.asap.files import PRESCRIBER, a_file, dispensing, patient
 from tests.intake.asap.files import rows as file_rows
 
 ORGANISATION = "our-hospital"
+#: Seconds after which a process that should have done something has failed to: no measure of its speed.
+PATIENCE = 300
 MAPPING = """
 [file]
 sender = "Example Health Plan"
@@ -149,10 +151,17 @@ def test_a_bad_row_is_told_by_line_and_element_and_never_by_what_it_says(url, a_
 
 
 def test_a_state_whose_requirements_nobody_verified_is_said_to_be_so(a_path):
+    done = run(a_path(a_file(file_rows(1))), "--dry-run", "--state", "oh")
+    assert "what OH asks for was not verified" in done.stderr
+    assert "TH TH: state-not-verified" in done.stdout
+    assert run(a_path(a_file(file_rows(1))), "--dry-run", "--state", "zz").exit_code == 2
+
+
+def test_a_state_of_which_nothing_is_on_file_does_not_read_as_one_that_asks_for_nothing(a_path):
     done = run(a_path(a_file(file_rows(1))), "--dry-run", "--state", "nv")
     assert done.exit_code == 0
-    assert "what NV asks for was not verified" in done.stderr
-    assert run(a_path(a_file(file_rows(1))), "--dry-run", "--state", "zz").exit_code == 2
+    assert "nothing is on file of what NV asks for: the standard alone is checked" in done.stderr
+    assert "TH TH: state-not-on-file" in done.stdout
 
 
 def test_an_organisation_has_to_be_named_when_there_are_several(url, a_path):
@@ -215,11 +224,13 @@ def test_a_polite_end_stops_at_a_portion_and_says_so(url, a_path, tmp_path):
     process = subprocess.Popen(
         [script, "import", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    until = time.monotonic() + 30
-    while count(url, tables.Supply) == 0 and time.monotonic() < until:
+    until = time.monotonic() + PATIENCE
+    while count(url, tables.Supply) == 0:
+        assert time.monotonic() < until, "nothing is stored"
+        assert process.poll() is None, "the import ended by itself"
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in out + err
     sessions = connect(url)

@@ -9,6 +9,7 @@ from itertools import permutations
 import pytest
 from sqlalchemy import select, text
 
+from stewardship import importing
 from stewardship.db import import_tables, tables, transaction
 from stewardship.domain.errors import NotFound
 from stewardship.domain.feeds import ImportStatus
@@ -17,8 +18,8 @@ from stewardship.services import imports, verification
 from tests.builders import NOW
 from tests.intake.asap.files import PHARMACY, PRESCRIBER, a_file, dispensing, patient
 from tests.intake.asap.files import rows as file_rows
-from tests.services.declared import COMPLIANCE, ELSEWHERE, ORGANISATION
-from tests.services.feeding import NEW, REVISE, VOID, a_report, bring, count, rows, supplies
+from tests.services.declared import COMPLIANCE, ELSEWHERE, ORGANISATION, PHARMACIST
+from tests.services.feeding import NEW, REVISE, TERMS, VOID, a_feed, a_report, bring, count, rows, supplies
 
 
 def test_every_row_is_stored_once_and_counted(clinic):
@@ -247,6 +248,16 @@ def test_a_bad_row_is_told_with_its_place_and_the_others_are_stored(clinic):
 def test_a_fill_of_a_day_to_come_is_refused(clinic):
     done = bring(clinic, a_report(e05="20270105"))
     assert [(f.element, f.code) for f in done.report.faults] == [("DSP05", "in-future")]
+
+
+@pytest.mark.parametrize(
+    ("state", "codes"), [("", []), ("CO", ["state-not-verified"]), ("NV", ["state-not-on-file"])]
+)
+def test_the_report_says_how_far_the_requirements_of_a_state_were_looked_at(clinic, state, codes):
+    feed = a_feed(a_report(e11="01", e12="01", e16="01"), state=state)
+    done = importing.take_in(clinic, TERMS, feed, by=PHARMACIST, clock=lambda: NOW)
+    assert (done.report.status, done.report.stored) == (ImportStatus.COMPLETE, 1)
+    assert [remark["code"] for remark in report_json(done)["remarks"]] == codes
 
 
 def test_a_file_made_to_try_things_out_is_no_dispensing(clinic):

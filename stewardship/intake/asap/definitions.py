@@ -100,6 +100,12 @@ class Overlay:
     optional: frozenset[str]
     verified: bool
 
+    @property
+    def asks(self) -> bool:
+        """Whether anything is on file of what the state asks for. If not, its files are read by the standard
+        alone."""
+        return bool(self.required or self.optional)
+
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
