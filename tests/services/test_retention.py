@@ -9,7 +9,14 @@ import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from stewardship.db import retention_tables, tables, transaction
+from stewardship.db import (
+    identity_tables,
+    job_tables,
+    outreach_tables,
+    retention_tables,
+    tables,
+    transaction,
+)
 from stewardship.declarations.places import REFERENCE
 from stewardship.declarations.retention import read_retention
 from stewardship.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -329,3 +336,47 @@ def test_a_hold_is_lifted_once_and_by_its_own_organisation(clinic):
     other = replace(COMPLIANCE, organisation_id=ELSEWHERE.organisation_id)
     with pytest.raises(NotFound), transaction(clinic) as session:
         holds.lift(session, made.id, reason="Closed", by=other, now=LATER)
+
+
+def test_runs_letters_sessions_and_links_go_row_by_row_unless_they_are_held(clinic):
+    decide(clinic)
+    old, of = NOW.replace(year=NOW.year - 1), {"organisation_id": ORGANISATION}
+    with transaction(clinic) as session:
+        patient = session.execute(select(tables.Patient.id)).scalar_one()
+        user = {"id": "u-1", "role": "prescriber", "active": True, "created_at": old}
+        session.execute(insert(tables.User).values(of | user))
+        for n, at in enumerate((old, LATER)):
+            run = {"job": "digest", "slot": at, "outcome": "done", "attempts": 1, "started_at": at}
+            run |= {"finished_at": at, "code": "", "document": "{}"}
+            run |= dict.fromkeys(("done", "late", "late_seconds", "milliseconds"), 0)
+            session.execute(insert(job_tables.JobRun).values(of | run))
+            letter = {"id": f"l-{n}", "kind": "digest", "recipient": "u-1", "dedupe_key": f"d-{n}"}
+            letter |= {"document": "{}", "status": "sent", "attempts": 1, "created_at": at, "next_at": at}
+            letter |= {"sent_at": at, "error": ""}
+            session.execute(insert(outreach_tables.OutboxMessage).values(of | letter))
+            seen = {"id": f"s-{n}", "token_hash": str(n) * 64, "user_id": "u-1", "role": "prescriber"}
+            seen |= {"stage": "whole", "method": "password", "agent": "", "began_at": at, "seen_at": at}
+            seen |= {"expires_at": at + timedelta(hours=1)}
+            session.execute(insert(identity_tables.BrowserSession).values(of | seen))
+            link = {"id": f"k-{n}", "token_hash": str(n) * 64, "patient_id": patient, "instrument": "peg"}
+            link |= {"issued_at": at, "issued_by": "u-1", "issued_role": "prescriber"}
+            link |= {"expires_at": at + timedelta(days=1)}
+            session.execute(insert(outreach_tables.QuestionnaireLink).values(of | link))
+    kinds = ("job-runs", "letters", "sessions", "links")
+    everything = hold(clinic, None)
+    assert [remove(clinic, kind) for kind in kinds] == [0, 0, 0, 0]
+    with transaction(clinic) as session:
+        holds.lift(session, everything.id, reason="Closed", by=COMPLIANCE, now=LATER)
+    one = hold(clinic)
+    assert [remove(clinic, kind) for kind in kinds] == [1, 1, 1, 0]
+    with transaction(clinic) as session:
+        holds.lift(session, one.id, reason="Closed", by=COMPLIANCE, now=LATER)
+    assert [remove(clinic, kind) for kind in kinds] == [0, 0, 0, 1]
+    for table in (
+        job_tables.JobRun,
+        outreach_tables.OutboxMessage,
+        identity_tables.BrowserSession,
+        outreach_tables.QuestionnaireLink,
+    ):
+        assert count(clinic, table) == 1
+    assert fault(clinic) is None
