@@ -16,8 +16,8 @@ _MOST = 1_000_000_000
 class TokenLimit(OfOrganisation, Base):
     """What a token is bound to besides role, scopes and expiry; a token without a row is bound to nothing.
 
-    ``addresses`` is a JSON list of networks, empty for everywhere; ``per_minute`` is empty for as often as one
-    likes. ``used`` counts the requests of ``minute``, the last one in which any came.
+    ``addresses`` is a JSON list of networks, empty for everywhere; ``per_minute`` is empty for any number.
+    ``used`` counts the requests of ``minute``, the last one in which any came.
     """
 
     __tablename__ = "token_limits"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,9 @@ from tests.api.conftest import ELSEWHERE, HERE
 from tests.builders import NOW, TODAY, a_supply
 from tests.web.conftest import running_of, signed_in
 from tests.web.test_prescriber_pages import OXYCODONE, a_patient, id_in, main_of, send
+from tests.web.test_threats import logged
 
+__all__ = ["logged"]
 BY = Principal("u-reader", HERE, Role.PRESCRIBER)
 IBUPROFEN = "310965"
 LATER = (TODAY + timedelta(days=90)).isoformat()
@@ -414,3 +417,29 @@ def test_whoever_comes_second_to_a_taper_is_told(app: Flask, prescriber: FlaskCl
     assert refused.status_code == 409
     assert first.user_id in refused.text
     assert "what I typed</textarea>" in refused.text
+
+
+# --- T14, T18: what is typed stays where it was typed, and is text --------------------------------------
+
+CANARY = "ZZQCANARY <img src=x onerror=alert(1)>"
+
+
+def test_t14_t18_what_is_typed_about_a_patient_is_in_no_address_and_no_log_and_is_shown_as_text(
+    prescriber: FlaskClient, patient: str, logged: io.StringIO
+) -> None:
+    answers = [
+        send(prescriber, f"{patient}/plans/new", a_plan(activity=CANARY, on="")),
+        send(prescriber, f"{patient}/plans/new", a_plan(activity=CANARY, note=CANARY)),
+        send(prescriber, f"{patient}/tapers/new", a_taper(words=CANARY, agreed="")),
+        send(prescriber, f"{patient}/tapers/new", a_taper(words=CANARY)),
+        send(prescriber, f"{patient}/assessment", {"on": "", "allergies": CANARY}),
+        send(prescriber, f"{patient}/assessment", {"on": TODAY.isoformat(), "allergies": CANARY}),
+    ]
+    assert [answer.status_code for answer in answers] == [422, 303, 422, 303, 422, 303]
+    kept = [prescriber.get(answer.headers["Location"]).text for answer in answers[1:4:2]]
+    kept.append(prescriber.get(f"{patient}/assessment").text)
+    for page in (*kept, *(answer.text for answer in answers[::2])):
+        assert "<img" not in page
+        assert "ZZQCANARY &lt;img" in page
+    assert not [answer for answer in answers if "ZZQCANARY" in str(answer.headers)]
+    assert "ZZQCANARY" not in logged.getvalue()
