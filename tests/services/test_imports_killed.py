@@ -24,8 +24,9 @@ ROWS, PEOPLE, PORTION = 10_000, 500, 250
 #: How many kills. A release asks for 30: ``IMPORT_KILLS=30 pytest tests/services/test_imports_killed.py``.
 #: (Not under the service's own prefix, for what has that is taken away from the tests.)
 KILLS = int(os.environ.get("IMPORT_KILLS", "6"))
-#: Seconds after the start of the process in which it is killed: before it works, and while it does.
-WITHIN = 2.5
+#: A process is killed behind so many portions at the most, of the forty that a file has, and within so many
+#: seconds more: somewhere in the next one, or, behind none, while it starts.
+BEHIND, WITHIN = 12, 0.25
 
 
 def content(number: int) -> bytes:
@@ -41,29 +42,34 @@ def content(number: int) -> bytes:
     )
 
 
-def killed(url: str, file: Path, after: float) -> bool:
-    """Import the file in a process that is killed after so many seconds; whether it was still at work."""
-    process = subprocess.Popen(
+def killed(url: str, file: Path, behind: int, after: float) -> bool:
+    """Import the file in a process that is killed so many seconds after it has said of so many portions that
+    they are stored; whether it was still at work."""
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.services.killed", url, str(file), str(PORTION)],
-        cwd=ROOT, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        process.wait(after)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+        cwd=ROOT, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for _ in range(behind):
+            if not process.stdout.readline():
+                break
+        try:
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL
 
 
 def test_files_of_ten_thousand_rows_are_there_once_however_often_their_imports_are_killed(
     clinic, database_url, tmp_path
 ):
     chance = random.Random(20261121)  # noqa: S311 - chosen moments, the same every time
-    kills = whole = 0
+    kills = whole = halfway = 0
     while kills < KILLS:
         file = tmp_path / f"file-{whole}"
         file.write_bytes(content(whole))
-        # Now and then a start is left alone for long enough to end, so that later files are killed, too.
-        hit = killed(database_url, file, chance.random() * WITHIN * (3 if kills % 8 == 7 else 1))
+        # Every few kills a file has ended all the same, so that later files are killed, too.
+        hit = killed(database_url, file, chance.randrange(BEHIND), chance.random() * WITHIN)
         kills += hit
         told, reports, supplies = stored(clinic, file.name)
         rows = 0 if told is None else told.rows
@@ -73,9 +79,11 @@ def test_files_of_ten_thousand_rows_are_there_once_however_often_their_imports_a
         # Killed between its last portion and its end it is complete; never the other way round.
         assert told.status is ImportStatus.COMPLETE or (hit and told.status is ImportStatus.INTERRUPTED)
         assert told.rows == told.stored == min(told.position, ROWS)
+        halfway += hit and 0 < told.rows < ROWS
         if told.status is ImportStatus.COMPLETE:
             assert told.rows == ROWS
             whole += 1
+    assert halfway, "no process was killed while it worked"
     done = bring(clinic, content(whole))
     assert (done.report.status, done.report.rows) == (ImportStatus.COMPLETE, ROWS)
     rows = (whole + 1) * ROWS
