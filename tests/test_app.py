@@ -190,7 +190,7 @@ def test_a_database_that_is_away_is_said_to_be_away(app: Flask, monkeypatch: pyt
     def gone(*_: object, **__: object) -> None:
         raise OperationalError("SELECT 'ZZQCANARY'", {}, Exception("ZZQCANARY"))
 
-    monkeypatch.setattr("stewardship.auth.tokens.authenticate", gone)
+    monkeypatch.setattr("stewardship.auth.tokens.known", gone)
     response = app.test_client().get("/api/v1/whoami", headers={"Authorization": "Bearer stw_x"})
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "5"
@@ -198,7 +198,7 @@ def test_a_database_that_is_away_is_said_to_be_away(app: Flask, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("path", "place"), [("/api/v1/whoami", "auth.tokens.authenticate"), ("/readyz", "web.front.runtime")]
+    ("path", "place"), [("/api/v1/whoami", "auth.tokens.known"), ("/readyz", "web.front.runtime")]
 )
 def test_a_fault_of_ours_shows_nothing_of_itself(
     app: Flask, monkeypatch: pytest.MonkeyPatch, path: str, place: str
