@@ -8,6 +8,7 @@ harm before only with a reason.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -439,18 +440,28 @@ class Completeness:
     lacking: tuple[str, ...]
 
 
+def modalities(plan: PainPlan, declared: Alternatives) -> dict[str, int]:
+    """How many steps of each modality the plan consists of."""
+    return dict(Counter(declared.treatments[step.treatment].modality for step in _standing(plan)))
+
+
+def _standing(plan: PainPlan) -> list[Step]:
+    """The steps that are planned or under way, and those that ended having helped."""
+    helped = (Response.MEANINGFUL, Response.PARTIAL)
+    return [
+        step
+        for step in plan.steps
+        if step.is_open
+        or (step.status is StepStatus.COMPLETED and step.last is not None and step.last.response in helped)
+    ]
+
+
 def completeness(
     plan: PainPlan, *, declared: Alternatives, terms: PlanTerms, on_opioids: bool | None
 ) -> Completeness:
     """What the plan consists of. What was declined, did harm or did not help is no part of it."""
-    counts: dict[str, int] = {}
-    held: set[str] = set()
-    for step in plan.steps:
-        helped = step.last is not None and step.last.response in (Response.MEANINGFUL, Response.PARTIAL)
-        if step.is_open or (step.status is StepStatus.COMPLETED and helped):
-            modality = declared.treatments[step.treatment].modality
-            counts[modality] = counts.get(modality, 0) + 1
-            held.add(step.treatment)
+    counts = modalities(plan, declared)
+    held = {step.treatment for step in _standing(plan)}
     lacking: tuple[str, ...] = ()
     if plan.chronic:
         lacking = tuple(m for m in terms.chronic_modalities if m not in counts)

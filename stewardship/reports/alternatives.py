@@ -1,8 +1,9 @@
-"""Alternatives: which were put to patients, which were begun, and what those that were tried did."""
+"""Alternatives: which were put to patients, which were begun, what those that were tried did, and how many
+kinds of them the plans of patients with opioid orders join."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -11,18 +12,25 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from stewardship.db import care_tables, documents
+from stewardship.db import care_tables, documents, plan_tables
 from stewardship.domain.benefit import Reply
+from stewardship.domain.drugs import DrugClass
+from stewardship.domain.pain_plan import PainPlan, modalities
+from stewardship.domain.plan_steps import PlanStatus
 from stewardship.domain.suitability import Response
+from stewardship.reports.decided import decided
 from stewardship.reports.reporting import Asked, Column, Kind, Listed, Picture, Report, Table, Value, share
 
 _offers: Any = care_tables.AlternativeOffer.__table__
 _assessments: Any = care_tables.PainAssessment.__table__
+_plans: Any = plan_tables.PainPlan.__table__
 
 DEFINITION = (
     "Patients to whom a treatment other than an opioid was offered in the period, by treatment and by their "
     "last answer; accepted is what begins. Responses are of treatments that were tried before, as the last "
-    "assessment of the period states them; each patient counts once for each treatment."
+    "assessment of the period states them; each patient counts once for each treatment. Plans are those "
+    "under way as of now, of patients for whom an opioid for pain was checked in the period: how many "
+    "kinds of treatment besides opioids each holds that is planned, under way, or helped."
 )
 OFFERED = (
     Column("treatment", "Treatment", Kind.ID),
@@ -37,6 +45,12 @@ TRIED = (
     Column("patients", "Tried by", Kind.COUNT),
     *(Column(response.value, response.value.capitalize(), Kind.COUNT) for response in Response),
 )
+PLANS = (
+    Column("plan", "Plan of the patient"),
+    Column("patients", "Patients", Kind.COUNT),
+    Column("share", "Of all with an opioid order", Kind.SHARE, of=("patients",)),
+)
+_NO_PLAN, _NONE, _ONE, _SEVERAL = "no plan on record", "nothing but opioids", "one kind", "two kinds or more"
 
 
 class _Tried(msgspec.Struct, frozen=True):
@@ -51,7 +65,7 @@ class _Assessed(msgspec.Struct, frozen=True):
     tried: tuple[_Tried, ...] | None = None
 
 
-def alternatives(session: Session, _library: Any, asked: Asked) -> Report:
+def alternatives(session: Session, library: Any, asked: Asked) -> Report:
     """The report."""
     offered = _offered(session, asked)
     return Report(
@@ -74,6 +88,14 @@ def alternatives(session: Session, _library: Any, asked: Asked) -> Report:
                 _tried(session, asked),
                 people=("patients", *(response.value for response in Response)),
             ),
+            Table(
+                "plans",
+                "Kinds of treatment that plans join",
+                PLANS,
+                _joined(session, library, asked),
+                people=("patients",),
+                totals=True,
+            ),
         ),
         picture=Picture(
             "Offered, and accepted",
@@ -86,7 +108,10 @@ def alternatives(session: Session, _library: Any, asked: Asked) -> Report:
         )
         if offered
         else None,
-        limits=("What was offered without being written down is not in it.",),
+        limits=(
+            "What was offered without being written down is not in it.",
+            "A plan that is kept elsewhere is not on record here.",
+        ),
     )
 
 
@@ -125,6 +150,34 @@ def _tried(session: Session, asked: Asked) -> list[tuple[Value, ...]]:
         (treatment, len(said), *(said.count(response) for response in Response))
         for treatment, said in sorted(responses.items())
     ]
+
+
+def _joined(session: Session, library: Any, asked: Asked) -> list[tuple[Value, ...]]:
+    about = {
+        one.patient_id
+        for one in decided(session, asked)
+        if one.ordered.drug is not None and DrugClass.OPIOID_ANALGESIC in one.ordered.drug.classes
+    }
+    if not about:
+        return []
+    c = _plans.c
+    found = select(c.patient_id, c.document).where(
+        c.organisation_id == asked.organisation_id, c.status == PlanStatus.ACTIVE.value
+    )
+    kinds: dict[str, set[str]] = {}
+    for row in session.connection().execute(found):
+        if row.patient_id in about:
+            plan = documents.decode(row.document, PainPlan)
+            kinds.setdefault(row.patient_id, set()).update(modalities(plan, library.alternatives))
+    patients = Counter(_held(kinds.get(patient)) for patient in about)
+    return [
+        (held, patients[held], share(patients[held], len(about)))
+        for held in (_SEVERAL, _ONE, _NONE, _NO_PLAN)
+    ]
+
+
+def _held(kinds: set[str] | None) -> str:
+    return _NO_PLAN if kinds is None else (_NONE, _ONE, _SEVERAL)[min(len(kinds), 2)]
 
 
 LISTED = Listed(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
-from stewardship.db import care_tables, documents, job_tables, plan_tables, transaction
+from stewardship.db import care_tables, documents, job_tables, plan_tables, tables, transaction
+from stewardship.declarations import load
 from stewardship.domain.orders import Pain, Phase
+from stewardship.domain.pain_plan import PainPlan
+from stewardship.domain.plan_steps import Step, StepStatus
 from stewardship.domain.policy import Breach
 from stewardship.reports.peers import wilson
 from stewardship.reports.reporting import WITHHELD
 from tests.builders import NOW, TODAY
-from tests.reports.test_counted import check, override, report, share
+from tests.reports.test_counted import Terms, check, override, report, share
 from tests.reports.test_counted_more import patients
 from tests.services.declared import ORGANISATION, a_policy
 
@@ -150,6 +154,48 @@ def test_what_a_treatment_did_is_counted_by_the_last_assessment(clinic):
     with transaction(clinic) as session:
         session.execute(insert(care_tables.PainAssessment.__table__), rows)
     assert report(clinic, "alternatives")["tried"] == [("exercise", 12, 12, 0, 0, 0, 0)]
+
+
+def a_plan(patient, *steps):
+    planned = [Step(f"s-{n}", what, "any", status, TODAY) for n, (what, status) in enumerate(steps)]
+    plan = PainPlan(f"plan-{patient}", patient, (), TODAY, "primary-care", (), steps=tuple(planned))
+    return {
+        "organisation_id": ORGANISATION,
+        "id": plan.id,
+        "version": 1,
+        "document": documents.encode(plan),
+        "created_at": NOW,
+        "changed_at": NOW,
+        "changed_by": "u",
+        "patient_id": patient,
+        "status": "active",
+        "review_on": None,
+    }
+
+
+def test_plans_of_patients_with_opioid_orders_by_how_many_kinds_they_join(clinic):
+    active, stopped = StepStatus.ACTIVE, StepStatus.STOPPED
+    joined = {
+        "q-1": [("exercise", active), ("topical-nsaid", active)],
+        "q-2": [("exercise", active), ("physical-therapy", active)],
+        "q-3": [("exercise", stopped)],
+    }
+    for patient in (*joined, "q-4"):
+        check(clinic, a_policy("a", Breach()), id=f"o-{patient}", patient=patient)
+    with transaction(clinic) as session:
+        ids = dict(session.execute(select(tables.Patient.ehr_id, tables.Patient.id)).all())
+        rows = [a_plan(ids[patient], *steps) for patient, steps in joined.items()]
+        session.execute(insert(plan_tables.PainPlan.__table__), rows)
+    terms = Terms(fewest_shown=1, alternatives=load().alternatives)
+    assert report(clinic, "alternatives", terms=terms)["plans"] == [
+        ("two kinds or more", 1, share("25.0")),
+        ("one kind", 1, share("25.0")),
+        ("nothing but opioids", 1, share("25.0")),
+        ("no plan on record", 1, share("25.0")),
+    ]
+    assert {
+        row[1] for row in report(clinic, "alternatives", terms=replace(terms, fewest_shown=11))["plans"]
+    } == {WITHHELD}
 
 
 # --- self-checks --------------------------------------------------------------------------------------

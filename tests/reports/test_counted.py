@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
 
 from stewardship import exporting
 from stewardship.db import flag_tables, tables, transaction
+from stewardship.domain.chart import Patient
 from stewardship.domain.drugs import Release
 from stewardship.domain.exemptions import ExemptionRule
 from stewardship.domain.orders import Loss, Pain, Phase, Replacement, Setting
@@ -41,14 +43,15 @@ NOT_FOR_CANCER = AppliesTo(exemptions=(ExemptionRule("cancer", "Cancer", reason_
 class Terms:
     fewest_shown: int = 11
     older_from: int = 65
+    alternatives: Any = None
 
 
-def check(sessions, *policies, now=NOW, drug=None, **more):
+def check(sessions, *policies, now=NOW, drug=None, patient="p-1", **more):
     """Check an order; the decision's id."""
     library = Declared(policies, catalogue=KnowsOne(drug or a_drug()))
     with transaction(sessions) as session:
-        order = an_order(drug=drug, written_on=now.date(), **more)
-        chart = a_chart(as_of=now)
+        order = an_order(drug=drug, written_on=now.date(), patient_id=patient, **more)
+        chart = a_chart(as_of=now, patient=Patient(patient, date(1980, 5, 1)))
         (checked,) = orders.check(session, library, [order], chart, channel="test", by=EHR, now=now)
     return checked.decision_id
 
@@ -58,10 +61,10 @@ def override(sessions, decision, policy, *, reason="benefit", after=timedelta(mi
         decisions.override(session, decision, policy, reason=reason, by=PRESCRIBER, now=now + after)
 
 
-def report(sessions, report_id, *, now=NOW, since=TODAY, days=1, **filters):
+def report(sessions, report_id, *, now=NOW, since=TODAY, days=1, terms=None, **filters):
     asked = Asked(ORGANISATION, since, since + timedelta(days=days), **filters)
     with transaction(sessions, write=False) as session:
-        made = exporting.made(session, Terms(), report_id, asked, by=COMPLIANCE, now=now)
+        made = exporting.made(session, terms or Terms(), report_id, asked, by=COMPLIANCE, now=now)
     return {table.name: [tuple(row) for row in table.rows] for table in made.report.tables}
 
 
