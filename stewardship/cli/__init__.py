@@ -25,6 +25,7 @@ COMMANDS = {
     "alternatives": "stewardship.cli.alternatives:alternatives",
     "taper": "stewardship.cli.taper:taper",
     "import": "stewardship.cli.import_:import_",
+    "asap": "stewardship.cli.asap:asap",
     "pharmacies": "stewardship.cli.pharmacies:pharmacies",
     "watch": "stewardship.cli.watch:watch",
     "matches": "stewardship.cli.matches:matches",

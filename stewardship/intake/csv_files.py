@@ -54,16 +54,16 @@ from stewardship.domain.feeds import Broken, Format, Heard, Item, Refusal, Row
 from stewardship.intake.sources import Counted, Opener, line_digest
 
 #: Fields that a row cannot be without.
-REQUIRED = (
-    "pharmacy", "prescription", "filled_on", "quantity", "days_supply", "last", "first", "birth_date",
-)  # fmt: skip
+REQUIRED = ("prescription", "filled_on", "quantity", "days_supply", "last", "first", "birth_date")
+#: Who dispensed: one of these at least, an NCPDP number, a DEA number, an NPI.
+DISPENSERS = ("pharmacy", "pharmacy_dea", "pharmacy_npi")
 #: Fields that a column, or a constant, may hold besides.
 OPTIONAL = (
-    "pharmacy_npi", "pharmacy_zip", "written_on", "fill", "partial", "refills", "ndc", "rxcui", "text",
+    "pharmacy_name", "pharmacy_zip", "written_on", "fill", "partial", "refills", "ndc", "rxcui", "text",
     "unit", "reporting", "reported_at", "prescriber_npi", "prescriber_dea", "payment", "treatment_type",
-    "sex", "zip", "id_kind", "id_value", "id_jurisdiction",
+    "sex", "street", "city", "state", "zip", "id_kind", "id_value", "id_jurisdiction",
 )  # fmt: skip
-_FIELDS = sorted({*REQUIRED, *OPTIONAL})
+_FIELDS = sorted({*REQUIRED, *DISPENSERS, *OPTIONAL})
 #: Bytes of a mapping; an honest one has a hundredth of that.
 MOST_OF_MAPPING = 1 << 16
 _LONGEST_LINE = 1 << 20
@@ -71,7 +71,7 @@ _MOST_DIGITS = 12
 _SHOWN = 5
 #: What may tell how current a pharmacy's rows are.
 _CURRENT_BY = ("reported_at", "filled_on")
-_MASKED = frozenset({"last", "first", "birth_date", "zip", "id_value"})
+_MASKED = frozenset({"last", "first", "birth_date", "street", "city", "zip", "id_value"})
 
 
 class _File(Schema):
@@ -129,6 +129,8 @@ def read_mapping(written: bytes) -> CsvMapping:
     missing = [name for name in REQUIRED if name not in columns and name not in constants]
     if missing:
         raise InvalidInput(f"the mapping names no column for {', '.join(missing)}")
+    if not {*DISPENSERS} & {*columns, *constants}:
+        raise InvalidInput(f"the mapping names no column for who dispensed: {', '.join(DISPENSERS)}")
     if not {"ndc", "rxcui", "text"} & {*columns, *constants}:
         raise InvalidInput("the mapping names no column for the product: ndc, rxcui or text")
     current_by = said["file"]["current_by"]
@@ -308,6 +310,8 @@ class _RowReader:
         for name in REQUIRED:
             if not self._said.get(name):
                 self._fault(name, "required")
+        if not any(self._said.get(name) for name in DISPENSERS):
+            self._fault(next(name for name in DISPENSERS if name in self._said), "required")
         filled_on, born = self._day("filled_on"), self._day("birth_date")
         quantity, days = self._number("quantity"), self._whole("days_supply")
         written_on = self._day("written_on") or filled_on
@@ -328,6 +332,8 @@ class _RowReader:
             pharmacy=Pharmacy(
                 npi=get("pharmacy_npi", ""),
                 ncpdp=get("pharmacy", ""),
+                dea=get("pharmacy_dea", ""),
+                name=get("pharmacy_name", ""),
                 address=Address(zip=get("pharmacy_zip", "")),
             ),
             prescriber=Prescriber(npi=get("prescriber_npi", ""), dea=get("prescriber_dea", "")),
@@ -364,7 +370,7 @@ class _RowReader:
             birth_date=born,
             sex=get("sex", ""),
             ids=(number,) if number.kind and number.value else (),
-            address=Address(zip=get("zip", "")),
+            address=Address(get("street", ""), "", get("city", ""), get("state", ""), get("zip", "")),
         )
 
     def _reporting(self) -> Reporting:

@@ -175,3 +175,25 @@ def test_a_file_that_cannot_be_read_to_its_end_is_word_of_no_pharmacy():
 def test_what_tells_how_current_a_file_is_needs_a_column():
     with pytest.raises(InvalidInput, match="current_by reported_at"):
         read_mapping((FILE + 'current_by = "reported_at"\n' + COLUMNS).encode())
+
+
+# --- who dispensed ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "key"),
+    [("pharmacy", "ncpdp:1234567"), ("pharmacy_dea", "dea:1234567"), ("pharmacy_npi", "npi:1234567")],
+)
+def test_whoever_dispensed_is_known_by_any_of_three_numbers(field, key):
+    (row,) = items(HEADER + ROW, FILE + COLUMNS.replace("pharmacy =", f"{field} ="))
+    assert row.dispensed.pharmacy.key == key
+
+
+def test_a_mapping_without_whoever_dispensed_is_refused():
+    with pytest.raises(InvalidInput, match="who dispensed: pharmacy, pharmacy_dea, pharmacy_npi"):
+        a_feed(HEADER + ROW, FILE + COLUMNS.replace('pharmacy = "Store"\n', ""))
+
+
+def test_a_row_without_whoever_dispensed_is_refused_at_its_column():
+    (refused,) = items(HEADER + ROW.removeprefix("1234567"), FILE + COLUMNS)
+    assert faults(refused) == [(2, "Store", "required")]
