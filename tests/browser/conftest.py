@@ -20,8 +20,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
+from sqlalchemy import select
 
 from stewardship.db import AuditKeys, connect, transaction
+from stewardship.db.tables import Decision
 from stewardship.declarations import load
 from stewardship.demo.house import House
 from stewardship.demo.opening import ORGANISATION, open_clinic
@@ -36,10 +38,12 @@ _KEEP_IN = os.environ.get("SCREENSHOTS", "")
 
 @dataclass(frozen=True)
 class Served:
-    """The running service, and the names of people who can sign in, by role."""
+    """The running service, the names of people who can sign in, by role, and the id of a decision that was
+    made in the past."""
 
     base: str
     logins: dict[Role, str]
+    decision: str
 
 
 @dataclass
@@ -82,6 +86,7 @@ def served(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     setup = Principal("tests", ORGANISATION, Role.ADMIN)
     logins = {}
     with transaction(sessions) as session:
+        decision = session.scalars(select(Decision.id).where(Decision.order_id.is_not(None)).limit(1)).one()
         for role in (Role.PRESCRIBER, Role.PHARMACIST, Role.COMPLIANCE):
             logins[role] = f"{role.value}@clinic.example"
             hashed = passwords.hashed(PASSWORD, terms=library.identity.hashing)
@@ -115,7 +120,7 @@ def served(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     )  # fmt: skip
     try:
         _wait_for(base, server, house.folder / "served.log")
-        yield Served(base, logins)
+        yield Served(base, logins, decision)
     finally:
         server.terminate()
         server.wait(timeout=20)

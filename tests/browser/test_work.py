@@ -199,9 +199,8 @@ def test_what_was_refused_and_what_is_read_about_a_decision_hold_to_axe(opened: 
     page.get_by_role("button", name="Raise the flag").click()
     expect(page.get_by_role("alert")).to_be_visible()
     found |= in_both_themes(page, "raise, 422")
-    page.goto(patient)
-    page.locator("#decided ~ ul a").first.click()
-    decision = page.url
+    decision = f"{seen.served.base}/decisions/{seen.served.decision}"
+    page.goto(decision)
     found |= in_both_themes(page, "decision")
     page.goto(f"{decision}/why")
     found |= in_both_themes(page, "why")
