@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
@@ -24,11 +26,15 @@ def violations(page: Page) -> list[str]:
     ]
 
 
-def in_both_themes(page: Page, name: str) -> dict[str, list[str]]:
-    """What axe finds on the page as it stands, by theme; everything that is folded away is opened first."""
+def in_both_themes(
+    page: Page, name: str, keep: Callable[[Page, str], object] = lambda _page, _name: None
+) -> dict[str, list[str]]:
+    """What axe finds on the page as it stands, by theme; everything that is folded away is opened first.
+    ``keep`` is given the page in each theme."""
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     found = {}
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         found[f"{name}, {theme}"] = violations(page)
+        keep(page, f"{name}-{theme}")
     return {place: said for place, said in found.items() if said}
