@@ -17,10 +17,11 @@ from stewardship.domain.plan_steps import Step, StepStatus
 from stewardship.domain.policy import Breach
 from stewardship.reports.peers import wilson
 from stewardship.reports.reporting import WITHHELD
+from stewardship.services import audit
 from tests.builders import NOW, TODAY
 from tests.reports.test_counted import Terms, check, override, report, share
 from tests.reports.test_counted_more import patients
-from tests.services.declared import ORGANISATION, a_policy
+from tests.services.declared import COMPLIANCE, ORGANISATION, a_policy
 
 # --- peers --------------------------------------------------------------------------------------------
 
@@ -237,3 +238,12 @@ def test_days_without_a_self_check_and_runs_that_failed_are_told(clinic):
     ]
     assert found["incidents"] == [(NOW - 2 * day, "watch", "failed", "database", 1)]
     assert found["work"] == [("self-check", 2, 0, 0), ("watch", 1, 1, 0)]
+
+
+def test_what_came_too_often_is_told_from_the_trail(clinic):
+    with transaction(clinic) as session:
+        for action, after in (("incident.overrides-often", 0), ("finding.overridden", 1), ("incident.x", 25)):
+            when = NOW + timedelta(hours=after)
+            audit.record(session, action, subject="dr-1", by=COMPLIANCE, now=when)
+    (found,) = report(clinic, "self-checks")["noted"]
+    assert found[:3] == (NOW, "overrides-often", "dr-1")
