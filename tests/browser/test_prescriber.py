@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.axe import in_both_themes
 from tests.browser.conftest import PASSWORD, Seen, Served
+from tests.browser.keyboard import not_reached
 
 #: A patient of the clinic on oxycodone, with measurements of function: an early refill and a higher dose ask
 #: for a reason.
@@ -375,6 +376,17 @@ def test_axe_finds_nothing(opened: Opened, decided: tuple[str, str], picture: Pi
         found |= in_both_themes(seen.page, name, picture)
     seen.complaints.clear()  # the page that is missing, and the forms that are refused
     assert found == {}
+
+
+def test_tab_comes_to_every_action(opened: Opened, decided: tuple[str, str]) -> None:
+    seen = opened()
+    seen.sign_in()
+    missed = {}
+    for name in PAGES:
+        seen.go(path_of(name, decided))
+        missed[name] = not_reached(seen.page)
+    seen.complaints.clear()  # the page that is missing
+    assert {name: actions for name, actions in missed.items() if actions} == {}
 
 
 def test_nothing_is_wider_than_a_phone(opened: Opened, decided: tuple[str, str], picture: Picture) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from stewardship.domain.people import Role
 from tests.browser.axe import in_both_themes, violations
 from tests.browser.conftest import PASSWORD, SECOND_PHARMACIST, Seen
+from tests.browser.keyboard import not_reached
 
 Opened = Callable[..., Seen]
 Picture = Callable[[Page, str], Path]
@@ -153,6 +154,21 @@ def test_every_page_holds_to_axe(opened: Opened, picture: Picture, role: Role) -
     first_flag(seen.page)
     found |= in_both_themes(seen.page, f"flag-{role.value}", picture)
     assert found == {}
+
+
+@pytest.mark.parametrize("role", [Role.PHARMACIST, Role.COMPLIANCE], ids=lambda role: role.value)
+def test_tab_comes_to_every_action(opened: Opened, role: Role) -> None:
+    seen = opened()
+    seen.sign_in(role)
+    missed = {}
+    for path in PHARMACISTS if role is Role.PHARMACIST else OFFICERS:
+        seen.go(path)
+        missed[path] = not_reached(seen.page)
+    first_flag(seen.page)
+    missed["flag"] = not_reached(seen.page)
+    assert {path: actions for path, actions in missed.items() if actions} == {}
+    seen.page.evaluate("document.querySelector('main button, main select').tabIndex = -1")
+    assert len(not_reached(seen.page)) == 1
 
 
 def test_what_was_refused_and_what_is_read_about_a_decision_hold_to_axe(opened: Opened) -> None:
