@@ -13,7 +13,7 @@ from typing import Any
 from flask import Response
 
 from stewardship.api.exchange import Room, answer, writing
-from stewardship.api.plan_schemas import PlansAnswer
+from stewardship.api.plan_schemas import PlanPatientRequest, PlansAnswer
 from stewardship.api.plans import note_reading, plan_json
 from stewardship.auth import Permission, principal, requires
 from stewardship.bodies import json_body
@@ -23,7 +23,7 @@ from stewardship.domain.goals import FunctionGoal
 from stewardship.domain.pain_plan import Contact, PainPlan
 from stewardship.domain.plan_referrals import Referral
 from stewardship.domain.plan_steps import Outcome, Step
-from stewardship.intake.fhir_r4 import plan_words as said
+from stewardship.intake.fhir_r4 import plan_words
 from stewardship.intake.fhir_r4.plans import read_plans
 from stewardship.intake.strict_json import dumps
 from stewardship.runtime import runtime
@@ -36,10 +36,12 @@ _FHIR_ID = pattern(r"[A-Za-z0-9\-.]{1,64}\Z")
 Json = dict[str, Any]
 
 
-@room.route("/patients/<patient_id>/plan/fhir")
+@room.route("/plans/fhir/search", methods=["POST"])
 @requires(Permission.READ_PLANS)
+@room.arguments(PlanPatientRequest)
 @room.response(HTTPStatus.OK, content_type=_FHIR)
-def plan_as_fhir(patient_id: str) -> Response:
+@room.doc(responses={404: "NOT_FOUND"})
+def plans_as_fhir(said: Mapping[str, Any]) -> Response:
     """Read a patient's plans as FHIR.
 
     A Bundle of type collection: a CarePlan for each plan, its Goals, its referrals as ServiceRequests. That
@@ -48,9 +50,10 @@ def plan_as_fhir(patient_id: str) -> Response:
     running = runtime()
     by, now = principal(), running.clock()
     with writing() as session:
-        found = plans.of_patient(session, running.library_of(by.organisation_id), patient_id, by=by, now=now)
-        note_reading(session, patient_id, "fhir")
-    base = f"{running.settings.public_url or said.BASE}/fhir"
+        library = running.library_of(by.organisation_id)
+        found = plans.of_patient(session, library, said["patient"], by=by, now=now)
+        note_reading(session, said["patient"], "fhir")
+    base = f"{running.settings.public_url or plan_words.BASE}/fhir"
     told = [(read.plan, [r.referral for r in read.referrals]) for read in found]
     body = dumps(bundle(told, running.library.alternatives, base=base))
     return Response(body, content_type=_FHIR)
@@ -114,16 +117,16 @@ def _care_plan(plan: PainPlan, declared: Alternatives, goals: list[Json], reques
         {
             "resourceType": "CarePlan",
             "id": fhir_id(plan.id),
-            "identifier": [{"system": said.IDENTIFIERS, "value": plan.id}],
+            "identifier": [{"system": plan_words.IDENTIFIERS, "value": plan.id}],
             "contained": conditions,
             "extension": [
-                _extension(said.PLAN, {"owner": plan.owner, "chronic": plan.chronic}),
+                _extension(plan_words.PLAN, {"owner": plan.owner, "chronic": plan.chronic}),
                 *(_contact(contact) for contact in plan.contacts),
             ],
-            "status": said.PLAN_STATUS[plan.status],
+            "status": plan_words.PLAN_STATUS[plan.status],
             "intent": "plan",
             "category": [
-                {"coding": [{"system": said.SYSTEMS["snomed-ct"], "code": "408957008",
+                {"coding": [{"system": plan_words.SYSTEMS["snomed-ct"], "code": "408957008",
                              "display": "Chronic pain control management"}]}
             ] if plan.chronic else [],
             "subject": _subject(plan.patient_id),
@@ -138,7 +141,7 @@ def _care_plan(plan: PainPlan, declared: Alternatives, goals: list[Json], reques
 
 def _activity(step: Step, declared: Alternatives) -> Json:
     treatment = declared.treatments[step.treatment]
-    own = {"system": said.TREATMENTS, "code": treatment.id, "display": treatment.title}
+    own = {"system": plan_words.TREATMENTS, "code": treatment.id, "display": treatment.title}
     told = {
         "id": step.id,
         "discipline": step.discipline,
@@ -154,14 +157,14 @@ def _activity(step: Step, declared: Alternatives) -> Json:
     outcomes = [o.response.value for o in step.outcomes]
     return _whole(
         {
-            "extension": [_extension(said.STEP, told), *(_response(o) for o in step.outcomes)],
+            "extension": [_extension(plan_words.STEP, told), *(_response(o) for o in step.outcomes)],
             "outcomeCodeableConcept": [
-                {"coding": [{"system": said.RESPONSES, "code": code}]} for code in outcomes[-1:]
+                {"coding": [{"system": plan_words.RESPONSES, "code": code}]} for code in outcomes[-1:]
             ],
             "progress": [{"time": _day(o.on), "text": o.note} for o in step.outcomes if o.note],
             "detail": {
                 "code": {"coding": [*(_coding(c) for c in treatment.codes), own], "text": treatment.title},
-                "status": said.STEP_STATUS[step.status],
+                "status": plan_words.STEP_STATUS[step.status],
                 "scheduledPeriod": {"start": _day(step.started_on), "end": _day(step.ended_on)},
                 "description": step.note,
             },
@@ -182,7 +185,7 @@ def _response(outcome: Outcome) -> Json:
         "attended": outcome.attended,
         "note": outcome.note,
     }
-    return _extension(said.RESPONSE, told)
+    return _extension(plan_words.RESPONSE, told)
 
 
 def _contact(contact: Contact) -> Json:
@@ -193,7 +196,7 @@ def _contact(contact: Contact) -> Json:
         "last_contact_on": contact.last_contact_on,
         "reported_on": contact.reported_on,
     }
-    return _extension(said.CONTACT, told)
+    return _extension(plan_words.CONTACT, told)
 
 
 def _goal(plan: PainPlan, goal: FunctionGoal, number: int) -> Json:
@@ -201,7 +204,7 @@ def _goal(plan: PainPlan, goal: FunctionGoal, number: int) -> Json:
         {
             "resourceType": "Goal",
             "id": fhir_id(f"{plan.id}-goal-{number}"),
-            "extension": [_extension(said.GOAL, {"baseline": goal.baseline})],
+            "extension": [_extension(plan_words.GOAL, {"baseline": goal.baseline})],
             "lifecycleStatus": "active" if plan.status.value == "active" else "completed",
             "description": {"text": goal.activity},
             "subject": _subject(plan.patient_id),
@@ -214,19 +217,19 @@ def _service_request(referral: Referral) -> Json:
     told = {"plan": referral.plan_id, "source": referral.source, "urgency": referral.urgency}
     told |= {"step": referral.step, "to": referral.to}
     events = [
-        _extension(said.EVENT, {"status": one.status.value, "on": one.on, "note": one.note})
+        _extension(plan_words.EVENT, {"status": one.status.value, "on": one.on, "note": one.note})
         for one in referral.happened
     ]
     return _whole(
         {
             "resourceType": "ServiceRequest",
             "id": fhir_id(referral.id),
-            "identifier": [{"system": said.IDENTIFIERS, "value": referral.id}],
-            "extension": [_extension(said.REFERRAL, told), *events],
-            "status": said.REFERRAL_STATUS[referral.status],
+            "identifier": [{"system": plan_words.IDENTIFIERS, "value": referral.id}],
+            "extension": [_extension(plan_words.REFERRAL, told), *events],
+            "status": plan_words.REFERRAL_STATUS[referral.status],
             "intent": "order",
-            "priority": "urgent" if referral.urgency in said.URGENT else "routine",
-            "code": {"coding": [{"system": said.DISCIPLINES, "code": referral.discipline}]},
+            "priority": "urgent" if referral.urgency in plan_words.URGENT else "routine",
+            "code": {"coding": [{"system": plan_words.DISCIPLINES, "code": referral.discipline}]},
             "subject": _subject(referral.patient_id),
             "authoredOn": _day(referral.happened[0].on),
             "reasonCode": [{"text": referral.reason}],
@@ -246,7 +249,7 @@ def _subject(patient_id: str) -> Json:
 def _coding(coding: Coding) -> Json:
     return _whole(
         {
-            "system": said.SYSTEMS.get(coding.system, coding.system),
+            "system": plan_words.SYSTEMS.get(coding.system, coding.system),
             "code": coding.code,
             "display": coding.display,
         }

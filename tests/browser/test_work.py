@@ -167,7 +167,7 @@ def test_tab_comes_to_every_action(opened: Opened, role: Role) -> None:
     first_flag(seen.page)
     missed["flag"] = not_reached(seen.page)
     assert {path: actions for path, actions in missed.items() if actions} == {}
-    seen.page.evaluate("document.querySelector('main button, main select').tabIndex = -1")
+    seen.page.evaluate("document.querySelector('main a[href], main button').tabIndex = -1")
     assert len(not_reached(seen.page)) == 1
 
 

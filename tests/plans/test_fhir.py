@@ -239,7 +239,7 @@ def test_what_was_taken_in_goes_out_and_taking_it_in_again_changes_nothing(
     (plan,) = json(taken)["plans"]
     # physical therapy was to be looked at today
     assert (plan["version"], len(plan["steps"]), plan["next_step"]["kind"]) == (1, 3, "record")
-    out = ehr.get("/api/v1/patients/p-1/plan/fhir")
+    out = ehr.post("/api/v1/plans/fhir/search", {"patient": "p-1"})
     assert out.content_type == "application/fhir+json"
     (brought,) = read(loads(out.get_data(), max_bytes=1_000_000)).plans
     assert (brought.plan, brought.referrals) == (PLAN, (REFERRAL,))
