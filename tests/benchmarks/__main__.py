@@ -1,5 +1,5 @@
 """``python -m tests.benchmarks decide``, ``... orders [--database URL]``, ``... population [--rows N]`` and
-``... import [--rows N] [--postgres]``, ``... exports [--rows N]``.
+``... import [--rows N] [--beside-orders] [--postgres]``, ``... exports [--rows N]``.
 
 Timed when somebody asks, never with the tests. Answers are checked before anything is timed.
 """
@@ -90,16 +90,23 @@ def trail_verification(database: str | None, entries: int) -> None:
 @click.option("--postgres", is_flag=True, help="Also on a PostgreSQL that is started for it.")
 @click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(10_000, 20_000_000))
 @click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(2, 30))
-def import_files(database: str | None, postgres: bool, rows: int, seconds: float) -> None:
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 50))
+@click.option(
+    "--beside-orders", is_flag=True, help="Only orders beside an import; a fifth of the rows will do."
+)
+def import_files(
+    database: str | None, postgres: bool, rows: int, seconds: float, rounds: int, beside_orders: bool
+) -> None:
     """Files of dispensings: rows a second, memory, and orders checked beside."""
     from tests.benchmarks import imports
 
+    run = imports.beside_orders if beside_orders else imports.benchmark
     with tempfile.TemporaryDirectory(prefix="benchmark") as folder:
         given = database or f"sqlite:///{folder}/benchmark.db"
-        imports.benchmark(given, Path(folder), rows=rows, seconds=seconds, say=click.echo)
+        run(given, Path(folder), rows=rows, seconds=seconds, rounds=rounds, say=click.echo)
     if postgres:
         with tempfile.TemporaryDirectory(prefix="benchmark") as folder, postgresql() as started:
-            imports.benchmark(started, Path(folder), rows=rows, seconds=seconds, say=click.echo)
+            run(started, Path(folder), rows=rows, seconds=seconds, rounds=rounds, say=click.echo)
 
 
 @main.command(name="pages")

@@ -1,7 +1,8 @@
 """A file of a million dispensings, taken in by ``stewardship import`` as an operator would.
 
 Two files, the second ten times the first: the peak of memory must not grow with them. Then the same beside
-orders: how long a check of an order takes while nothing else happens, and while a file is taken in.
+orders: how long a check of an order takes while nothing else happens, and while a file is taken in. Both are
+measured in turn, several times, for the machine is never twice the same.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func, select
+
+from stewardship.db import import_tables, transaction
 from stewardship.declarations.factors import read_factor_sets
 from stewardship.declarations.flags import read_flags
 from stewardship.declarations.places import REFERENCE
@@ -37,6 +42,7 @@ RATE, FLAT, BESIDE = 10_000, 1.25, 2.0
 _ROOT = Path(__file__).resolve().parents[2]
 _PATIENT_ROWS = 10
 _CLIENTS = 2
+_imports: Any = import_tables.Import.__table__
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Taken:
         return float(self.report["rows"]) / self.seconds
 
 
-def benchmark(database: str, folder: Path, *, rows: int, seconds: float, say: Say) -> None:
+def benchmark(database: str, folder: Path, *, rows: int, seconds: float, rounds: int, say: Say) -> None:
     """Make the files, take them in, and look at orders beside."""
     files = [a_file(folder, count, seed=seed) for seed, count in enumerate((rows // 10, rows, rows // 5), 5)]
     with serving(database, folder) as service:
@@ -67,7 +73,15 @@ def benchmark(database: str, folder: Path, *, rows: int, seconds: float, say: Sa
         if again.report["stored"] or again.report["same_as"] != large.report["import"]:
             raise SystemExit(f"the same file again changed something: {again.report}")
         say(f"the same file again: nothing stored, {again.seconds:.1f} s")
-        _beside(service, database, files[2], folder, seconds=seconds, say=say)
+        _beside(service, database, files[2], folder, seconds=seconds, rounds=rounds, say=say)
+
+
+def beside_orders(database: str, folder: Path, *, rows: int, seconds: float, rounds: int, say: Say) -> None:
+    """Only what orders notice of an import, and an import of orders."""
+    file = a_file(folder, rows, seed=5)
+    with serving(database, folder) as service:
+        say(f"\norders beside stewardship import, {database.partition(':')[0]}:")
+        _beside(service, database, file, folder, seconds=seconds, rounds=rounds, say=say)
 
 
 def a_file(folder: Path, rows: int, *, seed: int) -> Path:
@@ -125,7 +139,9 @@ def _told(taken: Taken, say: Say) -> Taken:
     return taken
 
 
-def _beside(service: Service, database: str, file: Path, folder: Path, *, seconds: float, say: Say) -> None:
+def _beside(
+    service: Service, database: str, file: Path, folder: Path, *, seconds: float, rounds: int, say: Say
+) -> None:
     body = folder / "order-sign.json"
     body.write_bytes(order_sign(datetime.now(UTC).date()))
     check_answers(service, body)
@@ -140,21 +156,56 @@ def _beside(service: Service, database: str, file: Path, folder: Path, *, second
         return found
 
     orders()  # Not counted: every patient becomes known.
-    alone = orders()
+    ratios = []
+    for _ in range(rounds):
+        alone = orders()
+        with _at_work(service, database, file) as rate:
+            without = rate(seconds / 2)
+            before = _position(service)
+            beside = orders()
+            rows = (_position(service) - before) / beside.seconds
+        for name, one, told in (
+            ("alone", alone, f"(the import alone: {without:,.0f} rows/s)"),
+            ("beside an import", beside, f"(the import beside: {rows:,.0f} rows/s)"),
+        ):
+            say(
+                f"order checks {name:18} p50 {one.p50:7.1f} ms  p99 {one.p99:7.1f} ms  "
+                f"{one.per_second:6.0f}/s  {told}"
+            )
+        ratios.append(beside.p99 / alone.p99)
+    ratio = statistics.median(ratios)
+    each = ", ".join(f"{one:.1f}" for one in ratios)
+    say(f"aim: p99 beside an import at most {BESIDE:g} times: {ratio:.1f} ({each}), {_met(ratio <= BESIDE)}")
+
+
+@contextlib.contextmanager
+def _at_work(service: Service, database: str, file: Path) -> Iterator[Callable[[float], float]]:
+    """An import that goes on where the last one was ended, and stores rows from the beginning of the block to
+    its end. Gives what measures its rows a second for so many seconds."""
+    before = _position(service)
     process = start(service, database, file)
+
+    def rate(seconds: float) -> float:
+        at, began = _position(service), time.perf_counter()
+        time.sleep(seconds)
+        return (_position(service) - at) / (time.perf_counter() - began)
+
     try:
-        time.sleep(seconds / 2)  # Until it stores rows.
-        beside = orders()
-        at_work = process.poll() is None
+        while _position(service) == before and process.poll() is None:
+            time.sleep(0.05)
+        yield rate
+        if process.poll() is not None:
+            raise SystemExit("the import ended before the orders were measured: ask for more rows")
     finally:
-        process.kill()
+        process.terminate()
         process.communicate()
-    if not at_work:
-        raise SystemExit("the import ended before the orders were measured: ask for more rows")
-    for name, one in (("alone", alone), ("beside an import", beside)):
-        say(f"order checks {name:18} p50 {one.p50:7.1f} ms  p99 {one.p99:7.1f} ms  {one.per_second:6.0f}/s")
-    ratio = beside.p99 / alone.p99
-    say(f"aim: p99 beside an import at most {BESIDE:g} times: {ratio:.1f}, {_met(ratio <= BESIDE)}")
+
+
+def _position(service: Service) -> int:
+    """How many items all imports have stored."""
+    asked = select(func.coalesce(func.sum(_imports.c.position), 0))
+    with transaction(service.sessions, write=False) as session:
+        return int(session.connection().execute(asked).scalar_one())
 
 
 def _met(holds: bool) -> str:
