@@ -77,6 +77,8 @@ class Permission(StrEnum):
     SET_CALENDAR = "calendar:set"
     CALL_HOOKS = "cds-hooks"
     MANAGE_TOKENS = "tokens:manage"
+    READ_RETENTION = "retention:read"
+    KEEP_HOLDS = "legal-holds:keep"
     #: Every known caller may ask who it is taken for.
     KNOW_ONESELF = "self:read"
 
@@ -155,6 +157,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.READ_JOBS,
             Permission.READ_REPORTS,
             Permission.READ_AUDIT,
+            Permission.READ_RETENTION,
+            Permission.KEEP_HOLDS,
             Permission.READ_POLICIES,
             Permission.READ_DRUGS,
             Permission.KNOW_ONESELF,

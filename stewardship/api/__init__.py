@@ -25,6 +25,7 @@ from stewardship.api import (
     prescribers,
     questionnaire_links,
     reports,
+    retention,
     reviews,
     snoozes,
     tapers,
@@ -57,6 +58,7 @@ ROOMS = (
     health.room,
     reports.room,
     measures.room,
+    retention.room,
     tokens.room,
     who.room,
 )

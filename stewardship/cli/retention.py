@@ -35,25 +35,9 @@ def terms(as_json: bool) -> None:
     """Say how long each kind of record is kept, on what that rests, and what is never removed."""
     said = _terms()
     if as_json:
-        _print(
-            {
-                "terms": [
-                    {
-                        "kind": term.kind,
-                        "title": term.title,
-                        "what": term.what,
-                        "years": term.years,
-                        "until_age": term.until_age,
-                        "sources": [
-                            {"title": s.title, "url": s.url, "date": s.date, "verified": s.verified}
-                            for s in term.sources
-                        ],
-                    }
-                    for term in said.terms.values()
-                ],
-                "kept": [{"id": one.id, "title": one.title, "why": one.why} for one in said.kept],
-            }
-        )
+        from stewardship.services.retention import terms_json
+
+        _print(terms_json(said))
         return
     for term in said.terms.values():
         age = f", and until the patient is {term.until_age}" if term.until_age else ""
@@ -173,7 +157,7 @@ def list_holds(organisation: str, every: bool, as_json: bool) -> None:
     with transaction(sessions, write=False) as session:
         found = holds.listed(session, by=by, standing=not every)
     if as_json:
-        _print({"holds": [_hold_json(one) for one in found]})
+        _print({"holds": [holds.hold_json(one) for one in found]})
         return
     for one in found:
         _tell_hold(one)
@@ -183,7 +167,8 @@ def _tell(found: list[Past] | tuple[Past, ...]) -> None:
     from stewardship.services.retention import WHY_IT_STAYS
 
     for one in found:
-        click.echo(f"{one.term.kind}: from before {one.before.isoformat()}: {one.due:,} would go")
+        after = f"; more is past its time from {one.next_on.isoformat()} on" if one.next_on else ""
+        click.echo(f"{one.term.kind}: from before {one.before.isoformat()}: {one.due:,} would go{after}")
         for year, count in sorted(one.years.items()):
             click.echo(f"    of {year}: {count:,}")
         for standing, words in WHY_IT_STAYS.items():
@@ -199,19 +184,6 @@ def _tell_hold(one: Hold) -> None:
     if one.lifted_at is not None:
         why = f"{plain(one.lifted_by or '')}: {plain(one.lifted_why or '')}"
         click.echo(f"    lifted {one.lifted_at:%d %b %Y} by {why}")
-
-
-def _hold_json(one: Hold) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "patient": one.patient_id,
-        "reason": one.reason,
-        "by": one.by_user,
-        "at": one.at,
-        "lifted_by": one.lifted_by,
-        "lifted_at": one.lifted_at,
-        "lifted_why": one.lifted_why,
-    }
 
 
 def _print(said: dict[str, Any]) -> None:

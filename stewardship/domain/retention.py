@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,15 @@ class Term:
     def before(self, today: date) -> date:
         """Records from before this day are past their time."""
         return years_before(today, self.years)
+
+    def over_on(self, day: date) -> date:
+        """The first day on which a record of that day is past its time."""
+        after = day + timedelta(days=1)
+        try:
+            return after.replace(year=after.year + self.years)
+        except ValueError:
+            # The 29th of February, in a year that has none.
+            return date(after.year + self.years, 3, 1)
 
     def born_by(self, today: date) -> date | None:
         """Whoever was born on this day or before is old enough; ``None`` where age does not matter."""

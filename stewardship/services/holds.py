@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, insert, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, or_, select, text
 from sqlalchemy.orm import Session
 
 from stewardship.db import retention_tables, tables
@@ -49,11 +49,34 @@ class Hold:
         return self.lifted_at is None
 
 
-def place(session: Session, *, patient: str | None, reason: str, by: Principal, now: datetime) -> Hold:
+def hold_json(one: Hold) -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "id": one.id,
+        "patient": one.patient_id,
+        "reason": one.reason,
+        "by": one.by_user,
+        "at": one.at,
+        "lifted_by": one.lifted_by,
+        "lifted_at": one.lifted_at,
+        "lifted_why": one.lifted_why,
+    }
+
+
+def place(
+    session: Session,
+    *,
+    patient: str | None,
+    reason: str,
+    by: Principal,
+    now: datetime,
+    hold_id: str | None = None,
+) -> Hold:
     """Keep everything about a patient (as the EHR calls him), or everything (``None``), until it is lifted.
 
-    Raises ``Forbidden`` for anybody but compliance, ``NotFound`` for a patient who is not on record,
-    ``InvalidInput`` without a reason.
+    ``hold_id`` is the caller's own name for it, so that a form that is sent twice places one hold. Raises
+    ``Forbidden`` for anybody but compliance, ``NotFound`` for a patient who is not on record,
+    ``InvalidInput`` without a reason, ``Conflict`` when another hold has that id.
     """
     only_compliance(by, "place a legal hold")
     words = _reason(reason)
@@ -61,14 +84,18 @@ def place(session: Session, *, patient: str | None, reason: str, by: Principal, 
     known = None if patient is None else _patient(session, patient, by)
     row = {
         "organisation_id": by.organisation_id,
-        "id": new_id(now),
+        "id": hold_id or new_id(now),
         "patient_id": known,
         "reason": words,
         "by_user": by.user_id,
         "by_role": by.role.value,
         "at": now,
     }
-    session.connection().execute(insert(_holds).values(row))
+    if not insert_once(session, _holds, row):
+        first = read(session, str(row["id"]), by=by)
+        if (first.patient_id, first.reason, first.by_user) != (patient, words, by.user_id):
+            raise Conflict("another hold was placed under this id", code="id-taken")
+        return first
     detail = {"patient": known, "reason": audit.keyed_hash(session, words)}
     audit.record(session, "hold.placed", subject=str(row["id"]), by=by, now=now, detail=detail)
     return read(session, str(row["id"]), by=by)
@@ -165,7 +192,8 @@ def _patient(session: Session, ehr_id: str, by: Principal) -> str:
     asked = select(c.id).where(c.organisation_id == by.organisation_id, c.ehr_id == ehr_id)
     found: str | None = session.connection().execute(asked).scalar_one_or_none()
     if found is None:
-        raise NotFound("no such patient is on record")
+        fault = Fault("/patient", "not-on-record", "nobody on record has this record number")
+        raise NotFound("no such patient is on record", faults=(fault,))
     return found
 
 

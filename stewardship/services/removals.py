@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -17,8 +18,10 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import documents, retention_tables, tables
 from stewardship.db.retention_tables import Erased
-from stewardship.services import audit
+from stewardship.domain.people import Principal
+from stewardship.services import audit, holds, trail_search
 from stewardship.services.retention import portion_digest
+from stewardship.services.trail_search import Sought
 
 _events: Any = tables.AuditEvent.__table__
 _erasures: Any = retention_tables.Erasure.__table__
@@ -26,6 +29,47 @@ _holds: Any = retention_tables.LegalHold.__table__
 _ends: Any = retention_tables.LegalHoldEnd.__table__
 
 PURGED = "retention.purged"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A portion that was removed: what it was of, how many records, from before which day, and by whom."""
+
+    seq: int
+    at: datetime
+    kind: str
+    rows: int
+    before: date
+    by_user: str
+
+
+def listed(session: Session, *, by: Principal, limit: int) -> tuple[Removal, ...]:
+    """What was removed last, as the trail has it. Raises ``Forbidden`` for anybody but compliance."""
+    holds.only_compliance(by, "see what was removed")
+    entries = trail_search.found(session, Sought(action=PURGED), by=by, limit=limit)
+    return tuple(
+        Removal(
+            one.seq,
+            one.at,
+            one.subject,
+            int(one.detail["rows"]),
+            date.fromisoformat(one.detail["before"]),
+            one.by_user,
+        )
+        for one in entries
+    )
+
+
+def removal_json(one: Removal) -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "entry": one.seq,
+        "at": one.at,
+        "kind": one.kind,
+        "rows": one.rows,
+        "before": one.before,
+        "by": one.by_user,
+    }
 
 
 @dataclass

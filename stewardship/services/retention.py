@@ -81,11 +81,33 @@ class Past:
     before: date
     standing: Counter[Standing] = field(default_factory=Counter)
     years: Counter[int] = field(default_factory=Counter)
+    next_on: date | None = None  # when the oldest of the rest will be past its time; None when there is none
 
     @property
     def due(self) -> int:
         """How many would go."""
         return self.standing[Standing.DUE]
+
+
+def terms_json(declared: Retention) -> dict[str, Any]:
+    """How long each kind of record is kept, on what that rests, and what is never removed."""
+    return {
+        "terms": [
+            {
+                "kind": term.kind,
+                "title": term.title,
+                "what": term.what,
+                "years": term.years,
+                "until_age": term.until_age,
+                "sources": [
+                    {"title": s.title, "url": s.url, "date": s.date, "verified": s.verified}
+                    for s in term.sources
+                ],
+            }
+            for term in declared.terms.values()
+        ],
+        "kept": [{"id": one.id, "title": one.title, "why": one.why} for one in declared.kept],
+    }
 
 
 def past_json(one: Past) -> dict[str, Any]:
@@ -96,6 +118,7 @@ def past_json(one: Past) -> dict[str, Any]:
         "before": one.before.isoformat(),
         "would_go": one.due,
         "by_year": {str(year): count for year, count in sorted(one.years.items())},
+        "next_on": one.next_on,
         "stay": {words: one.standing[standing] for standing, words in WHY_IT_STAYS.items()},
     }
 
@@ -120,6 +143,8 @@ def past(session: Session, retention: Retention, *, by: Principal, now: datetime
             counted.standing[standing] += 1
             if standing is Standing.DUE:
                 counted.years[_moment(row.moment).year] += 1
+        rest = session.connection().execute(_oldest_of_the_rest(term, by, now)).scalar()
+        counted.next_on = None if rest is None else term.over_on(_moment(rest).date())
         found.append(counted)
     return tuple(found)
 
@@ -190,8 +215,7 @@ _ROWS = {
 
 def _asked(term: Term, by: Principal, now: datetime) -> Select[Any]:
     """Everything of a kind that is past its time: its key, ``moment``, and its ``standing`` as a number."""
-    before = datetime.combine(term.before(now.date()), time(), tzinfo=UTC)
-    born_by = term.born_by(now.date())
+    before, born_by = _start(term, now), term.born_by(now.date())
     if term.kind == "decisions":
         return _past_decisions(by.organisation_id, before, born_by)
     if term.kind == "dispensings":
@@ -203,6 +227,24 @@ def _asked(term: Term, by: Principal, now: datetime) -> Select[Any]:
     return select(
         *rows.table.primary_key.columns, c[rows.moment].label("moment"), standing.label("standing")
     ).where(c.organisation_id == by.organisation_id, c[rows.moment] < before)
+
+
+def _oldest_of_the_rest(term: Term, by: Principal, now: datetime) -> Select[Any]:
+    """The moment of the oldest record of a kind that is not past its time yet."""
+    before, own = _start(term, now), by.organisation_id
+    if term.kind == "dispensings":
+        c = _reports.c
+        last = func.max(c.received_at)
+        each = select(last.label("moment")).where(c.organisation_id == own).group_by(c.dispensing_id)
+        return select(func.min(each.having(last >= before).subquery().c.moment))
+    rows = _Rows(_decisions, "as_of") if term.kind == "decisions" else _ROWS[term.kind]
+    moment = rows.table.c[rows.moment]
+    return select(func.min(moment)).where(rows.table.c.organisation_id == own, moment >= before)
+
+
+def _start(term: Term, now: datetime) -> datetime:
+    """The first moment of the day from which on records are not past their time."""
+    return datetime.combine(term.before(now.date()), time(), tzinfo=UTC)
 
 
 def _of_age(born_by: date | None) -> list[tuple[ColumnElement[bool], int]]:

@@ -22,6 +22,7 @@ from stewardship.web import (
     flagged,
     front,
     function,
+    holding,
     identities,
     in_force,
     matches,
@@ -79,6 +80,7 @@ ROOMS = (
     trail,
     why,
     reporting,
+    holding,
 )
 
 

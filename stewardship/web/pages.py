@@ -42,6 +42,7 @@ PLACES = (
     Place("Policies", "/policies", Permission.READ_POLICIES),
     Place("Reports", "/reports", Permission.READ_REPORTS),
     Place("Audit", "/audit", Permission.READ_AUDIT),
+    Place("Retention", "/retention", Permission.READ_RETENTION),
 )
 
 

@@ -91,6 +91,7 @@ def bodies() -> dict[str, Any]:
         "messages": {"to": "somebody", "words": "a message"},
         "resolve": {"code": "coordinated", "version": 1},
         "reopen": {"reason": "a mistake", "version": 1},
+        "lift": {"reason": "the case is closed"},
         **{act: {"reason": "because"} for act in ("accept", "decline", "open-again", "part")},
         "search": {"patient_id": "p-flagged"},
         "entered-in-error": {"reason": "a mistake"},
@@ -375,6 +376,8 @@ def ours(
     peg = {"instrument": "peg", "answers": {"pain": 5}, "taken_at": "2026-11-21T11:00:00Z"}
     measured = json(prescriber.post("/api/v1/measurements", {**patient, **peg}))
     (review,) = json(prescriber.post("/api/v1/reviews/plan", {"patient": "p-long"}))["reviews"]
+    everything = {"scope": "everything", "reason": "a letter"}
+    held = json(caller(Role.COMPLIANCE).post("/api/v1/legal-holds", everything))
     sent = caller(Role.PHARMACIST).post("/api/v1/imports", b"TH*", content_type="application/octet-stream")
     return {
         "import_id": json(sent)["import"],
@@ -393,6 +396,7 @@ def ours(
         "goal_id": goal["id"],
         "measurement_id": measured["id"],
         "review_id": review["id"],
+        "hold_id": held["id"],
         **planned,
     }
 

@@ -17,7 +17,7 @@ from tests.browser.keyboard import not_reached
 Opened = Callable[..., Seen]
 Picture = Callable[[Page, str], Path]
 PHARMACISTS = ("/queue", "/exceptions", "/matches", "/policies", "/policies/short-course")
-OFFICERS = ("/queue", "/reports", "/reports/overrides", "/reports/flags", "/audit")
+OFFICERS = ("/queue", "/reports", "/reports/overrides", "/reports/flags", "/audit", "/retention")
 
 
 def first_flag(page: Page, query: str = "") -> None:
