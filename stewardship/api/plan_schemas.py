@@ -229,6 +229,11 @@ class LetterAnswer(StrictSchema):
     courses = fields.List(fields.Dict(keys=fields.String()), required=True)
     preferences = fields.List(fields.Dict(keys=fields.String()), required=True)
     medicines = fields.List(fields.String(), required=True, allow_none=True)
+    ended = fields.List(
+        fields.Dict(keys=fields.String()),
+        required=True,
+        metadata={"description": "Medicines of which the supply has ended, and how many days ago."},
+    )
     wanting = fields.List(fields.String(), required=True)
     text = fields.String(required=True)
 

@@ -21,7 +21,8 @@ from stewardship.domain.plan_steps import Outcome, StepStatus
 from stewardship.domain.suitability import PatientFacts, Response, Tried
 from stewardship.domain.treatments import INTERVENTIONAL, Treatment, match
 
-_RESPONSES = {
+#: What a response is called in a letter.
+RESPONSES = {
     Response.MEANINGFUL: "helped",
     Response.PARTIAL: "helped in part",
     Response.NONE: "did not help",
@@ -55,7 +56,8 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Everything that goes along. ``wanting`` says what its reader would miss, in words."""
+    """Everything that goes along. ``medicines`` are in hand today; the supply of ``ended`` ended so many days
+    ago. ``wanting`` says what its reader would miss, in words."""
 
     referral: Referral
     discipline: str
@@ -65,6 +67,7 @@ class Letter:
     courses: tuple[Course, ...]
     preferences: tuple[Preference, ...]
     medicines: tuple[str, ...] | None
+    ended: tuple[tuple[str, int], ...]
     wanting: tuple[str, ...]
 
     @property
@@ -107,6 +110,7 @@ def letter(
         courses=courses,
         preferences=said,
         medicines=taken,
+        ended=tuple((m.name, m.days_ago) for m in facts.medicines or () if m.days_ago > 0),
         wanting=_wanting(courses, taken, imaging_agrees, surgical=surgical),
     )
 
@@ -204,6 +208,7 @@ def told(found: Letter) -> dict[str, Any]:
             for p in found.preferences
         ],
         "medicines": None if found.medicines is None else list(found.medicines),
+        "ended": [{"medicine": name, "days_ago": ago} for name, ago in found.ended],
         "wanting": list(found.wanting),
         "text": text(found),
     }
@@ -222,7 +227,8 @@ def text(found: Letter) -> str:
         *(f"The patient: {p.about} {p.stance.value} ({p.said_on})" for p in found.preferences),
     ]
     if found.medicines is not None:
-        lines.append(f"Takes: {', '.join(found.medicines) or 'nothing on record'}")
+        lines.append(f"Takes: {', '.join(found.medicines) or 'nothing in hand today on record'}")
+    lines += [f"Supply ended: {name}, {ago} {'day' if ago == 1 else 'days'} ago" for name, ago in found.ended]
     lines += [f"Not on record: {words}" for words in found.wanting]
     return "\n".join(lines)
 
@@ -237,7 +243,7 @@ def _words(course: Course) -> str:
     parts = [f"{course.title}{f' at {course.target}' if course.target else ''}"]
     if days:
         parts.append(" to ".join(days))
-    parts.append("nobody said yet what it did" if course.response is None else _RESPONSES[course.response])
+    parts.append("nobody said yet what it did" if course.response is None else RESPONSES[course.response])
     outcome = course.outcome
     if outcome is not None and outcome.relief_percent is not None:
         parts.append(f"{outcome.relief_percent} % less pain")

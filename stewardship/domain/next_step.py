@@ -247,7 +247,7 @@ class _Next:
             check = (*check, "Not on imaging alone: history, examination or a block that fits the pain")
         return Suggestion(
             kind=kind,
-            because=f"{because}. {option.why}",
+            because=f"{because}. {option.why[:1].upper()}{option.why[1:]}",
             treatment=treatment.id,
             title=treatment.title,
             step=step.id if step else "",

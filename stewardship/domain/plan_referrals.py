@@ -117,6 +117,14 @@ def waits_for(referral: Referral) -> str:
     return _NEXT.get(referral.status, "")
 
 
+def still_to_come(referral: Referral) -> tuple[ReferralStatus, ...]:
+    """What may happen to it from here on: what lies ahead on its way, or that it ends without a report."""
+    if not referral.is_open:
+        return ()
+    ahead = _WAY[_WAY.index(referral.status) + 1 :]
+    return (*ahead, ReferralStatus.DECLINED, ReferralStatus.CANCELLED)
+
+
 def moved(referral: Referral, to: ReferralStatus, *, on: date, note: str = "") -> Referral:
     """The referral after an event. Raises ``Conflict`` when it cannot come about any more, ``InvalidInput``
     for a day before the last event."""

@@ -6,7 +6,7 @@ version of what somebody looked at (see ``plan_acts``), and nothing is recorded 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -94,11 +94,14 @@ class NewReferral:
 
 @dataclass(frozen=True)
 class ReferralRead:
-    """A referral, its version, and by when what comes next has to happen."""
+    """A referral, its version, and by when what comes next has to happen. ``patient`` is our own id,
+    ``last_by`` who noted the last thing about it."""
 
     referral: Referral
     version: int
     due_on: date | None
+    patient: str
+    last_by: str
 
 
 @dataclass(frozen=True)
@@ -475,13 +478,18 @@ def letter_of(
     )
 
 
-def overdue(session: Session, *, by: Principal, today: date) -> tuple[ReferralRead, ...]:
-    """The open referrals for which something should have happened before today, the longest overdue first."""
+def overdue(
+    session: Session, *, by: Principal, today: date, last_by: Collection[str] | None = None
+) -> tuple[ReferralRead, ...]:
+    """The open referrals for which something should have happened before today, the longest overdue first;
+    ``last_by`` asks for those alone about which one of these noted the last thing."""
     asked = (
         select(_referrals)
         .where(_referrals.c.organisation_id == by.organisation_id, _referrals.c.due_on < today)
         .order_by(_referrals.c.due_on, _referrals.c.id)
     )
+    if last_by is not None:
+        asked = asked.where(_referrals.c.changed_by.in_(list(last_by)))
     return tuple(_referral_read(row) for row in session.connection().execute(asked))
 
 
@@ -587,7 +595,8 @@ def _referrals_of(session: Session, plan_id: str, *, by: Principal) -> tuple[Ref
 
 
 def _referral_read(row: Row[Any]) -> ReferralRead:
-    return ReferralRead(plan_acts.decoded(row, Referral), row.version, row.due_on)
+    referral = plan_acts.decoded(row, Referral)
+    return ReferralRead(referral, row.version, row.due_on, row.patient_id, row.changed_by)
 
 
 # --- acts ------------------------------------------------------------------------------------------------

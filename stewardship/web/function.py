@@ -18,7 +18,7 @@ from stewardship.runtime import runtime
 from stewardship.services import calendars, goals, measurements, reassessments
 from stewardship.services.patients import Found
 from stewardship.web.pages import page
-from stewardship.web.patient_forms import chart_of, day, done, library, patient
+from stewardship.web.patient_forms import chart_of, day, done, form_page, library, patient
 from stewardship.web.patient_forms import typed as typed_in
 from stewardship.web.questions import answers, question
 
@@ -91,7 +91,7 @@ def _questions(
 def goal_form(patient_id: str) -> Response:
     """An empty goal."""
     who, _ = patient(patient_id, "goals")
-    return page("goal.html", who=who, typed={}, faults={}, goal=None)
+    return form_page("goal.html", who, {}, {}, goal=None)
 
 
 @room.post("/patients/<patient_id>/goals/new")
@@ -116,14 +116,7 @@ def set_goal(patient_id: str) -> Response | WSGIResponse:
         return "The goal is set."
 
     def again(faults: dict[str, str]) -> Response:
-        return page(
-            "goal.html",
-            who=who,
-            typed=typed,
-            faults=faults,
-            goal=None,
-            status=HTTPStatus.UNPROCESSABLE_ENTITY,
-        )
+        return form_page("goal.html", who, typed, faults, goal=None)
 
     return done(act, again, to=chart_of(patient_id))
 
@@ -133,7 +126,7 @@ def set_goal(patient_id: str) -> Response | WSGIResponse:
 def goal(patient_id: str, goal_id: str) -> Response:
     """A goal with its history, and how it may be closed."""
     who, known_as = patient(patient_id, "goals")
-    return page("goal.html", who=who, typed={}, faults={}, goal=_goal(goal_id, known_as))
+    return form_page("goal.html", who, {}, {}, goal=_goal(goal_id, known_as))
 
 
 @room.post("/patients/<patient_id>/goals/<goal_id>/<act>")
@@ -156,14 +149,7 @@ def close_goal(patient_id: str, goal_id: str, act: str) -> Response | WSGIRespon
         return "The goal is given up, with your reason on record."
 
     def again(faults: dict[str, str]) -> Response:
-        return page(
-            "goal.html",
-            who=who,
-            typed=typed,
-            faults=faults,
-            goal=held,
-            status=HTTPStatus.UNPROCESSABLE_ENTITY,
-        )
+        return form_page("goal.html", who, typed, faults, goal=held)
 
     return done(do, again, to=chart_of(patient_id))
 
@@ -223,16 +209,15 @@ def _review_page(patient_id: str, review_id: str, typed: dict[str, str], faults:
         taken = measurements.of_patient(session, library(), known_as, by=by)
         today = calendars.today(session, library(), by.organisation_id, now=now)
     found = [m for m in reversed(taken) if not m.in_error and m.taken_on > held.review.since][:_RECENT]
-    return page(
+    return form_page(
         "review.html",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK,
-        who=who,
+        who,
+        typed,
+        faults,
         held=held,
         measured=found,
         titles={one.id: one.title for one in library().instruments.values()},
         today=today,
-        typed=typed,
-        faults=faults,
         chosen=request.form.getlist("measurement"),
     )
 

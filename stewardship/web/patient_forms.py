@@ -19,12 +19,15 @@ from stewardship.declarations import Library
 from stewardship.domain.errors import Conflict, Fault, InvalidInput, StewardshipError
 from stewardship.runtime import runtime
 from stewardship.services import calendars, patients
-from stewardship.services.patients import Found
+from stewardship.services.patients import Found, Opened
+from stewardship.web.pages import page
 
 T = TypeVar("T")
 
 _LONGEST = 4_000
 _OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_TOKEN = re.compile(r"[!-~]{1,64}", re.ASCII)
+_MOST_VERSION = 999_999
 
 
 def library() -> Library:
@@ -52,6 +55,19 @@ def patient(patient_id: str, what: str = "") -> tuple[Found, str]:
     return found
 
 
+def opened(patient_id: str, what: str) -> tuple[Opened, date]:
+    """The patient's chart, which goes on record as read, and the organisation's day."""
+    with transaction(runtime().sessions, late=True) as session:
+        chart = patients.open_chart(session, library(), patient_id, what=what, **acting())
+        return chart, today(session)
+
+
+def current_day() -> date:
+    """The day that a form offers, where nothing else is read."""
+    with transaction(runtime().sessions, write=False) as session:
+        return today(session)
+
+
 def today(session: Session) -> date:
     """The organisation's day, as far as it has begun everywhere: nothing is recorded of a day to come."""
     by, now = principal(), runtime().clock()
@@ -77,6 +93,14 @@ def done(
         return answer
     flash(said, "success")
     return redirect(to if isinstance(to, str) else to(), HTTPStatus.SEE_OTHER)
+
+
+def form_page(
+    template: str, who: Found, said: Mapping[str, str], faults: Mapping[str, str], **more: Any
+) -> Response:
+    """A form about a patient, as it was typed, with what was refused beside its fields."""
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK
+    return page(template, status=status, who=who, typed=said, faults=faults, **more)
 
 
 def chart_of(patient_id: str) -> str:
@@ -128,6 +152,18 @@ def whole(text: str, pointer: str, *, most: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and int(text) <= most):
         raise wrong(pointer, "not-whole", f"Give a whole number up to {most}.")
     return int(text)
+
+
+def version_seen(said: Mapping[str, str]) -> int:
+    """The version that the reader saw."""
+    return whole(said["version"], "/form", most=_MOST_VERSION) or 0
+
+
+def an_id(text: str, pointer: str) -> str:
+    """An id, if one was given: what names somebody in words is no id."""
+    if text and not _TOKEN.fullmatch(text):
+        raise wrong(pointer, "not-an-id", "Give an id of at most 64 letters and digits, no spaces.")
+    return text
 
 
 def exact(text: str, pointer: str, *, most: int, places: int = 2) -> Decimal | None:

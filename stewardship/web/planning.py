@@ -8,44 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as WSGIResponse
 
-from stewardship.auth import Permission, principal, requires
+from stewardship.auth import Permission, requires
 from stewardship.db.engine import transaction
 from stewardship.domain.alternatives import Recommendation
+from stewardship.domain.care import latest, newest
 from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.errors import NotFound
 from stewardship.domain.goals import goal
 from stewardship.domain.pain_plan import NewStep
+from stewardship.domain.plan_referrals import waits_for
 from stewardship.domain.plan_steps import Basis, Function, PlanStatus, Step, StepStatus
 from stewardship.domain.suitability import Response as Effect
 from stewardship.runtime import runtime
 from stewardship.services import care, patients, plans
-from stewardship.services.plans import Answered, NewPlan, PlanRead
+from stewardship.services.plans import Answered, NewPlan
 from stewardship.web import ordering
+from stewardship.web.coordinating import STANCES
 from stewardship.web.orders import diagnoses
 from stewardship.web.pages import page
 from stewardship.web.patient_forms import (
     acting,
+    current_day,
     day,
     done,
     exact,
+    form_page,
     library,
     needed_day,
     one_of,
+    opened,
     own_id,
     patient,
     typed,
+    version_seen,
     whole,
     wrong,
     yes_or_no,
 )
 from stewardship.web.patient_forms import today as organisations_day
+from stewardship.web.plans_shown import address, read_plan, words
+from stewardship.web.referring import STANDS
 
 room = Blueprint("planning", __name__)
 
@@ -73,7 +81,6 @@ CLOSES = {PlanStatus.COMPLETED: "what it was for is reached", PlanStatus.STOPPED
 
 _MOST_VISITS = 200
 _MOST_HOURS = 9_999
-_MOST_VERSION = 999_999
 _CHOOSE = "Choose one of those that are listed."
 _NEW_PLAN = (
     "id",
@@ -88,10 +95,33 @@ _NEW_PLAN = (
     "on",
     "note",
 )
-_STEP = ("treatment", "on", "after", "skipped", "despite", "visits", "target", "note", "version")
+_STEP = (
+    "treatment",
+    "discipline",
+    "on",
+    "after",
+    "skipped",
+    "despite",
+    "visits",
+    "target",
+    "note",
+    "version",
+)
 _ACTS = {
     "begin": ("on", "version"),
-    "respond": ("on", "relief", "hours", "function", "response", "target", "note", "ends", "version"),
+    "respond": (
+        "on",
+        "relief",
+        "hours",
+        "function",
+        "response",
+        "target",
+        "anaesthetic",
+        "attended",
+        "note",
+        "ends",
+        "version",
+    ),
     "end": ("status", "on", "note", "version"),
 }
 
@@ -115,11 +145,11 @@ def start_plan(patient_id: str) -> Response | WSGIResponse:
     said["id"] = own_id(said["id"])
 
     def act(session: Session) -> str:
-        words = {name: said[name] for name in ("activity", "baseline", "target")}
+        goal_words = {name: said[name] for name in ("activity", "baseline", "target")}
         until, now = day(said["due_on"], "/due_on"), runtime().clock()
         asked = NewPlan(
             codings=_condition(session, patient_id, said),
-            goals=(goal(**words, due_on=until, terms=library().goals, today=now.date()),),
+            goals=(goal(**goal_words, due_on=until, terms=library().goals, today=now.date()),),
             owner=said["owner"],
             on=needed_day(said["on"], "/on"),
             chronic=yes_or_no(said["chronic"]),
@@ -132,7 +162,7 @@ def start_plan(patient_id: str) -> Response | WSGIResponse:
     return done(
         act,
         lambda faults: _new_page(patient_id, said, faults),
-        to=_at(patient_id, said["id"]),
+        to=address(patient_id, said["id"]),
         places={"/conditions": "condition"},
     )
 
@@ -142,24 +172,32 @@ def start_plan(patient_id: str) -> Response | WSGIResponse:
 def plan(patient_id: str, plan_id: str) -> Response:
     """The plan, its steps with what they did, and what it suggests next."""
     who, known_as = patient(patient_id, "plan")
-    return page("plan.html", who=who, held=_read(plan_id, known_as), **_words())
+    return page(
+        "plan.html",
+        who=who,
+        held=read_plan(plan_id, known_as),
+        stands=STANDS,
+        waits=waits_for,
+        latest=latest,
+        newest=newest,
+        kinds={one.id: one.title for one in library().plans.preferences.values()},
+        stances=STANCES,
+        today=current_day(),
+        **words(),
+    )
 
 
 def _new_page(patient_id: str, said: dict[str, str], faults: dict[str, str]) -> Response:
-    running, by, now = runtime(), principal(), runtime().clock()
-    with transaction(running.sessions, late=True) as session:
-        opened = patients.open_chart(session, library(), patient_id, what="plan", by=by, now=now)
-        on = organisations_day(session)
-    return page(
+    found, on = opened(patient_id, "plan")
+    return form_page(
         "plan_new.html",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK,
-        who=opened.who,
+        found.who,
+        said,
+        faults,
         today=on,
         new_id=own_id(said.get("id", "")),
-        conditions=diagnoses(opened.chart),
+        conditions=diagnoses(found.chart),
         disciplines=[(one.id, one.title) for one in library().plans.disciplines.values()],
-        typed=said,
-        faults=faults,
     )
 
 
@@ -170,8 +208,8 @@ def _condition(session: Session, patient_id: str, said: Mapping[str, str]) -> tu
         return ()
     if not ordering.CODE.fullmatch(code):
         raise wrong("/other", "not-a-code", "Write an ICD-10-CM code, such as M54.50.")
-    opened = patients.open_chart(session, library(), patient_id, what="plan", **acting())
-    return (Coding(ICD10CM, code, dict(diagnoses(opened.chart)).get(code, "")),)
+    found = patients.open_chart(session, library(), patient_id, what="plan", **acting())
+    return (Coding(ICD10CM, code, dict(diagnoses(found.chart)).get(code, "")),)
 
 
 # --- what is done to it ----------------------------------------------------------------------------
@@ -190,13 +228,16 @@ def add_step(patient_id: str, plan_id: str) -> Response | WSGIResponse:
     """Add a step: what needs a test first is refused without one, an intervention on imaging alone too."""
     known_as = patient(patient_id)[1]
     said = typed(*_STEP)
-    held = _read(plan_id, known_as)
+    held = read_plan(plan_id, known_as)
 
     def act(session: Session) -> str:
         new = NewStep(
             id="",
             treatment=said["treatment"],
             on=needed_day(said["on"], "/on"),
+            discipline=one_of(said["discipline"], library().plans.disciplines, "/discipline", _CHOOSE)
+            if said["discipline"]
+            else "",
             after=said["after"],
             basis=tuple(one for one in Basis if one.value in request.form.getlist("basis")),
             skipped=said["skipped"],
@@ -205,11 +246,11 @@ def add_step(patient_id: str, plan_id: str) -> Response | WSGIResponse:
             target=said["target"],
             note=said["note"],
         )
-        plans.add_step(session, library(), held.plan.id, new, version=_version(said), **acting())
+        plans.add_step(session, library(), held.plan.id, new, version=version_seen(said), **acting())
         return "The step is in the plan. Begin it when it begins."
 
     return done(
-        act, lambda faults: _step_page(patient_id, plan_id, said, faults), to=_at(patient_id, plan_id)
+        act, lambda faults: _step_page(patient_id, plan_id, said, faults), to=address(patient_id, plan_id)
     )
 
 
@@ -228,11 +269,11 @@ def act_on_step(patient_id: str, plan_id: str, step_id: str, act: str) -> Respon
     if act not in _ACTS:
         raise NotFound("there is no such act")
     said = typed(*_ACTS[act])
-    held = _read(plan_id, known_as)
+    held = read_plan(plan_id, known_as)
     step = held.plan.step(step_id)
 
     def doing(session: Session) -> str:
-        stated: dict[str, Any] = {"version": _version(said), **acting()}
+        stated: dict[str, Any] = {"version": version_seen(said), **acting()}
         on = needed_day(said["on"], "/on")
         if act == "begin":
             plans.begin_step(session, library(), plan_id, step.id, on=on, **stated)
@@ -247,7 +288,7 @@ def act_on_step(patient_id: str, plan_id: str, step_id: str, act: str) -> Respon
     return done(
         doing,
         lambda faults: _act_page(patient_id, plan_id, step_id, act, said, faults),
-        to=_at(patient_id, plan_id),
+        to=address(patient_id, plan_id),
         places={"/relief_percent": "relief", "/lasted_hours": "hours"},
     )
 
@@ -265,20 +306,20 @@ def close(patient_id: str, plan_id: str) -> Response | WSGIResponse:
     """Close the plan; steps that are open are stopped with it."""
     known_as = patient(patient_id)[1]
     said = typed("status", "on", "note", "version")
-    held = _read(plan_id, known_as)
+    held = read_plan(plan_id, known_as)
 
     def doing(session: Session) -> str:
         status = one_of(said["status"], CLOSES, "/status", "Say how it ends.")
         on = needed_day(said["on"], "/on")
         plans.close(
-            session, held.plan.id, status, on=on, note=said["note"], version=_version(said), **acting()
+            session, held.plan.id, status, on=on, note=said["note"], version=version_seen(said), **acting()
         )
         return "The plan is closed."
 
     return done(
         doing,
         lambda faults: _act_page(patient_id, plan_id, "", "close", said, faults),
-        to=_at(patient_id, plan_id),
+        to=address(patient_id, plan_id),
     )
 
 
@@ -290,6 +331,8 @@ def _answered(said: Mapping[str, str], on: date) -> Answered:
         lasted_hours=exact(said["hours"], "/hours", most=_MOST_HOURS),
         function=one_of(said["function"], FUNCTIONS, "/function", _CHOOSE) if said["function"] else None,
         target=said["target"],
+        anaesthetic=said["anaesthetic"],
+        attended=whole(said["attended"], "/attended", most=_MOST_VISITS),
         note=said["note"],
         ends=bool(said["ends"]),
     )
@@ -300,15 +343,16 @@ def _answered(said: Mapping[str, str], on: date) -> Answered:
 
 def _step_page(patient_id: str, plan_id: str, said: dict[str, str], faults: dict[str, str]) -> Response:
     who, known_as = patient(patient_id)
-    held = _read(plan_id, known_as)
+    held = read_plan(plan_id, known_as)
     with transaction(runtime().sessions, write=False) as session:
         known = care.advise(session, library(), known_as, **acting()).recommendation
         on = organisations_day(session)
     suggested = held.suggestion.treatment if held.suggestion is not None else ""
-    return page(
+    return form_page(
         "plan_step.html",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK,
-        who=who,
+        who,
+        said,
+        faults,
         held=held,
         today=on,
         offered=[
@@ -318,11 +362,9 @@ def _step_page(patient_id: str, plan_id: str, said: dict[str, str], faults: dict
         ],
         others=_others(known),
         suggested=suggested,
-        typed=said,
-        faults=faults,
         bases=BASES,
         chosen=request.form.getlist("basis"),
-        **_words(),
+        **words(),
     )
 
 
@@ -339,50 +381,21 @@ def _act_page(
     if act not in (*_ACTS, "close"):
         raise NotFound("there is no such act")
     who, known_as = patient(patient_id)
-    held = _read(plan_id, known_as)
-    with transaction(runtime().sessions, write=False) as session:
-        on = organisations_day(session)
+    held = read_plan(plan_id, known_as)
     step: Step | None = held.plan.step(step_id) if step_id else None
     declared = library().alternatives.treatments
-    return page(
+    return form_page(
         "plan_act.html",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK,
-        who=who,
+        who,
+        said,
+        faults,
         held=held,
         act=act,
         step=step,
         diagnostic=step is not None and declared[step.treatment].diagnostic,
-        today=on,
-        typed=said,
-        faults=faults,
+        today=current_day(),
         effects=EFFECTS,
         functions=FUNCTIONS,
         ends=CLOSES if act == "close" else ENDS,
-        **_words(),
+        **words(),
     )
-
-
-def _read(plan_id: str, known_as: str) -> PlanRead:
-    """A plan of this patient and of nobody else."""
-    with transaction(runtime().sessions, write=False) as session:
-        held = plans.read(session, library(), plan_id, **acting())
-    if held.plan.patient_id != known_as:
-        raise NotFound("there is no such plan")
-    return held
-
-
-def _words() -> dict[str, Any]:
-    declared = library()
-    return {
-        "titles": {one.id: one.title for one in declared.alternatives.treatments.values()},
-        "gives": {one.id: one.title for one in declared.plans.disciplines.values()},
-    }
-
-
-def _version(said: Mapping[str, str]) -> int:
-    """The version that the reader saw."""
-    return whole(said["version"], "/form", most=_MOST_VERSION) or 0
-
-
-def _at(patient_id: str, plan_id: str) -> str:
-    return url_for("planning.plan", patient_id=patient_id, plan_id=plan_id)

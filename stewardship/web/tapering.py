@@ -6,14 +6,13 @@ A schedule is shown before anything is kept, in real tablets; nothing here asks 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as WSGIResponse
 
-from stewardship.auth import Permission, principal, requires
+from stewardship.auth import Permission, requires
 from stewardship.db.engine import transaction
 from stewardship.domain.chart import Chart
 from stewardship.domain.codes import RXNORM
@@ -22,25 +21,28 @@ from stewardship.domain.taking import taking
 from stewardship.domain.taper import AskedBy, SharedDecision, TaperAct
 from stewardship.domain.taper_told import schedule_told, taper_told
 from stewardship.runtime import runtime
-from stewardship.services import patients, tapers
+from stewardship.services import tapers
 from stewardship.services.tapers import TaperRead, Wanted
 from stewardship.web.pages import is_part, page
 from stewardship.web.patient_forms import (
     acting,
+    current_day,
     done,
     exact,
     faults_of,
+    form_page,
     library,
     needed_day,
     one_of,
+    opened,
     own_id,
     patient,
     typed,
+    version_seen,
     whole,
     wrong,
     yes_or_no,
 )
-from stewardship.web.patient_forms import today as organisations_day
 
 room = Blueprint("tapering", __name__)
 
@@ -71,7 +73,7 @@ OFFERED = {
 }
 
 _MOST_MG, _MOST_DAYS, _MOST_PIECES, _MOST_TIMES = 10_000, 40_000, 100, 12
-_MOST_PERCENT, _MOST_STEP_DAYS, _MOST_VERSION = 50, 366, 999_999
+_MOST_PERCENT, _MOST_STEP_DAYS = 50, 366
 _USE = ("rxcui", "other", "starts_on", "mg_per_day", "days_on", "pieces_a_day", "times_a_day")
 _ANSWERS = ("asked_by", "for_pain", "splitting", "decided_on", "agreed", "words", "naloxone", "id", "do")
 _PLACES = {
@@ -141,21 +143,17 @@ def _preview(patient_id: str, said: dict[str, str]) -> Response:
 def _new_page(
     patient_id: str, said: dict[str, str], faults: dict[str, str], schedule: dict[str, Any] | None = None
 ) -> Response:
-    running, by, now = runtime(), principal(), runtime().clock()
-    with transaction(running.sessions, late=True) as session:
-        opened = patients.open_chart(session, library(), patient_id, what="taper", by=by, now=now)
-        on = organisations_day(session)
-    return page(
+    found, on = opened(patient_id, "taper")
+    return form_page(
         "taper_new.html",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK,
-        who=opened.who,
+        found.who,
+        said,
+        faults,
         today=on,
         new_id=own_id(said.get("id", "")),
-        products=_products(opened.chart),
+        products=_products(found.chart),
         asked_by=ASKED_BY,
         schedule=schedule,
-        typed=said,
-        faults=faults,
     )
 
 
@@ -221,7 +219,7 @@ def act_on_taper(patient_id: str, taper_id: str, act: str) -> Response | WSGIRes
     def change(session: Session) -> str:
         common: dict[str, Any] = {
             "on": needed_day(said["on"], "/on"),
-            "version": whole(said["version"], "/form", most=_MOST_VERSION) or 0,
+            "version": version_seen(said),
             **acting(),
         }
         reason = said["reason"]
@@ -263,18 +261,15 @@ def _act_page(
     doing = _act(act)
     who, known_as = patient(patient_id)
     held = _read(taper_id, known_as)
-    with transaction(runtime().sessions, write=False) as session:
-        on = organisations_day(session)
-    return page(
+    return form_page(
         "taper_act.html",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK,
-        who=who,
+        who,
+        said,
+        faults,
         held=held,
         act=doing,
         heading=ACTS[doing],
-        today=on,
-        typed=said,
-        faults=faults,
+        today=current_day(),
         **_told(held),
     )
 
