@@ -76,18 +76,23 @@ def tally(
     age on the day that the measure names, and what is on record beside dispensings. Raises ``ValueError``
     for a measure that is not told from dispensings."""
     if measure.kind is Kind.DISCHARGE or measure.population.age_on is AgeOn.START:
-        raise ValueError(f"{measure.id} is not told from dispensings alone")
+        raise ValueError(f"{measure.id} is not told from dispensings alone: see measures.stays")
     first, last = (day.toordinal() for day in measure.window.of(year))
     rows = _rows(measure, columns, products, drugs, common, first, last)
     if measure.kind is Kind.PERIOD:
         asked, met, near = _of_period(measure, rows, first, last)
     else:
         asked, met, near = _of_starts(measure, rows, first, last, known_from)
-    asked = _every(asked, adult[rows.number])
-    standing = np.select([asked == YES, asked == UNTOLD], [_IN, _UNTOLD], _OUT).astype(np.int8)
+    asked = every(asked, adult[rows.number])
     gone = excluded[rows.number] | np.isin(rows.number, _reported(measure, columns, first, last))
-    standing[(standing != _OUT) & gone] = _EXCLUDED
-    return Tally(rows.number, standing, met, near, rows.by_hand)
+    return Tally(rows.number, stood(asked, gone), met, near, rows.by_hand)
+
+
+def stood(asked: Codes, excluded: Mask) -> Codes:
+    """Where each stands: who is not asked for is out, whatever is on record of him."""
+    standing: Codes = np.select([asked == YES, asked == UNTOLD], [_IN, _UNTOLD], _OUT).astype(np.int8)
+    standing[(standing != _OUT) & excluded] = _EXCLUDED
+    return standing
 
 
 def _reported(measure: Measure, columns: Columns, first: int, last: int) -> Array:
@@ -223,12 +228,12 @@ def _copies(columns: Columns, products: Products, common: Common, kept: Array) -
 # --- criteria ---------------------------------------------------------------------------------------------
 
 
-def _reached(value: Array, limit: Array | int, lacking: Mask) -> Codes:
+def reached(value: Array, limit: Array | int, lacking: Mask) -> Codes:
     """Whether numbers reach a limit; of one that is a lower bound it cannot be told that it does not."""
     return np.select([value >= limit, lacking], [YES, UNTOLD], NO).astype(np.int8)
 
 
-def _every(one: Codes, other: Codes) -> Codes:
+def every(one: Codes, other: Codes) -> Codes:
     """Both: one that is not so settles it."""
     found: Codes = np.where((one == NO) | (other == NO), NO, np.minimum(one, other)).astype(np.int8)
     return found
@@ -282,7 +287,7 @@ def _rate(rate: Rate, groups: _Groups, percent: int) -> tuple[Codes, Mask]:
     """Whether a rate is met by each group, and nearly so."""
     met, near = np.ones(groups.count, np.int8), np.ones(groups.count, np.bool_)
     for found, close in _criteria(rate, groups, percent):
-        met, near = _every(met, found), near & close
+        met, near = every(met, found), near & close
     return met, near & (met != YES)
 
 
@@ -291,7 +296,7 @@ def _criteria(rate: Rate, groups: _Groups, percent: int) -> list[tuple[Codes, Ma
     found: list[tuple[Codes, Mask]] = []
 
     def limited(value: Array, limit: int, lacking: Mask) -> None:
-        found.append((_reached(value, limit, lacking), value * 100 >= limit * percent))
+        found.append((reached(value, limit, lacking), value * 100 >= limit * percent))
 
     if rate.min_days is not None:
         limited(groups.days(rate.days), rate.min_days, groups.lacks_days() | strange)
@@ -318,7 +323,7 @@ def _dose(rate: Rate, limit: int, groups: _Groups, percent: int) -> tuple[Codes,
         days = groups.days(Counting.SUMMED if rate.over is Over.SUPPLIED else Counting.CALENDAR)
     untold = groups.lacks_days() | (days == 0)
     lacking = any_of(~o.whole, groups.edges) | groups.strange
-    met = _reached(total, limit * days * DAILY_ONE, lacking)
+    met = reached(total, limit * days * DAILY_ONE, lacking)
     met[untold] = UNTOLD
     return met, ~untold & (total >= limit * percent * days * (DAILY_ONE // 100))
 
@@ -359,7 +364,7 @@ def _providers(rate: Rate, groups: _Groups, percent: int) -> list[tuple[Codes, M
     unnamed = groups.strange.copy()
     for _, _, lacking in found:
         unnamed |= lacking
-    return [(_reached(v, limit, unnamed), v * 100 >= limit * percent) for v, limit, _ in found]
+    return [(reached(v, limit, unnamed), v * 100 >= limit * percent) for v, limit, _ in found]
 
 
 # --- all claims of a period ---------------------------------------------------------------------------------
@@ -379,15 +384,15 @@ def _of_period(measure: Measure, rows: _Rows, first: int, last: int) -> _Found:
     strange[inside(rows.unknown).group] = True
     groups = _Groups.of(count, inside(rows.opioids), inside(rows.benzodiazepines), strange)
     lacking = groups.lacks_days() | strange
-    found = _reached(_dates(groups.opioids, groups.edges), max(1, asked.min_dispensings), strange)
+    found = reached(_dates(groups.opioids, groups.edges), max(1, asked.min_dispensings), strange)
     if asked.min_days:
-        found = _every(found, _reached(groups.days(asked.days), asked.min_days, lacking))
+        found = every(found, reached(groups.days(asked.days), asked.min_days, lacking))
     if asked.episode_days:
-        found = _every(found, _reached(groups.episode(), asked.episode_days, lacking))
+        found = every(found, reached(groups.episode(), asked.episode_days, lacking))
     if asked.start_before_end:
         firsts = groups.firsts()
         left = np.where(firsts > 0, end - firsts + 1, 0)
-        found = _every(found, _reached(left, asked.start_before_end, strange))
+        found = every(found, reached(left, asked.start_before_end, strange))
     each = {rate.id: _rate(rate, groups, measure.near_percent) for rate in measure.rates}
     return found, {k: m for k, (m, _) in each.items()}, {k: n for k, (_, n) in each.items()}
 
@@ -417,7 +422,7 @@ def _of_starts(measure: Measure, rows: _Rows, first: int, last: int, known_from:
         found[untold & (found == YES)] = UNTOLD
         met[rate.id] = _either(found, patient, count)
         near[rate.id] = (np.bincount(patient[close], minlength=count) > 0) & (met[rate.id] != YES)
-    return _reached(certain, 1, lacking), met, near
+    return reached(certain, 1, lacking), met, near
 
 
 def _from(rows: _Rows, rate: Rate, patient: Array, day: Array, strange: Array) -> _Groups:

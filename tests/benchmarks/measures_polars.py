@@ -1,5 +1,4 @@
-"""The measures that are told from dispensings, written by hand in polars: how many are in the population, and
-how many are counted.
+"""The measures written by hand in polars: how many are in the population, and how many are counted.
 
 With the service's own reading: each dispensing once, days no later than the year's last, what is not known
 leaves a "no" open.
@@ -12,10 +11,12 @@ from datetime import date
 
 import polars as pl
 
-from stewardship.domain.drugs import DrugClass
+from stewardship.domain.drugs import Drug, DrugClass
+from stewardship.measures.stays import How
 from stewardship.population.columns import Is
 from tests.benchmarks.shared_scan import KEYS
 from tests.population.generator import DRUGS, FIRST, Population
+from tests.population.stays import Hospital
 
 Counts = tuple[int, int]
 _NEEDED = ["patient", "day", "days", "product", "daily", "told", "prescriber", "pharmacy", "rx", "fill"]
@@ -258,3 +259,59 @@ RUNS: Mapping[str, Callable[[pl.DataFrame, int], Counts]] = {
     "hedis-uop": uop,
     "pqa-cob": cob,
 }
+
+
+def frames(made: Hospital) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Medications with what the product is, and stays by number."""
+    m, s = made.medications, made.stays
+    rows = pl.DataFrame({name: getattr(m, name) for name in _GIVEN})
+    what = pl.DataFrame(
+        {
+            "product": pl.Series(range(len(DRUGS)), dtype=pl.Int32),
+            "opioid": [_given(d, DrugClass.OPIOID_ANALGESIC, ("II", "III", "IV")) for d in DRUGS],
+            "sedative": [_given(d, DrugClass.BENZODIAZEPINE, ("IV",)) for d in DRUGS],
+            "strange": [d is None for d in DRUGS],
+        }
+    )
+    rows = rows.join(what, on="product", how="left", maintain_order="left")
+    stays = pl.DataFrame({n: getattr(s, n) for n in ("patient", "begun", "ended", "adult", "excluded")})
+    return rows, stays.with_row_index("stay")
+
+
+_GIVEN = ["patient", "day", "until", "written", "product", "how", "treatment"]
+
+
+def _given(drug: Drug | None, of: DrugClass, schedules: tuple[str, ...]) -> bool:
+    known = drug is not None and drug.schedule is not None and drug.is_a(of)
+    return known and drug.schedule.value in schedules and drug.form != "injection"
+
+
+def cms506(rows: pl.DataFrame, stays: pl.DataFrame, year: int) -> Counts:
+    """Two opioids, or an opioid beside a benzodiazepine, of those who leave with either."""
+    first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
+    here = stays.lazy().filter(pl.col("ended").is_between(first, last))
+    kind = pl.col("opioid") | pl.col("sedative") | pl.col("strange")
+    wanted = rows.lazy().filter(kind & (pl.col("treatment") != 2))
+    both = here.join(wanted, on="patient")
+    issued = pl.when(pl.col("written") < 0).then("day").otherwise("written")
+    sure = (pl.col("how") & int(How.DISCHARGE) > 0) & issued.is_between(pl.col("begun"), pl.col("ended"))
+    today = (pl.col("how") & int(How.PRESCRIPTION) > 0) & (pl.col("day") == pl.col("ended"))
+    in_hand = (pl.col("day") < pl.col("begun")) & (pl.col("until") >= pl.col("ended"))
+    maybe = (pl.col("how") & int(How.WARD) == 0) & (today | in_hand)
+    each = both.with_columns(sure=sure, maybe=maybe).filter(pl.col("sure") | pl.col("maybe"))
+    products = each.group_by("stay", "product").agg(
+        pl.col("sure").any(), pl.col("opioid", "sedative", "strange").first()
+    )
+    certain = pl.col("sure") & ~pl.col("strange")
+    home = products.group_by("stay").agg(
+        opioids=(certain & pl.col("opioid")).sum(), sedatives=(certain & pl.col("sedative")).sum()
+    )
+    old_enough = (pl.col("adult") == 1) & (pl.col("ended") - pl.col("begun") <= 120) & ~pl.col("excluded")
+    typed = rows.lazy().filter(pl.col("treatment").is_in([3, 4, 5]))
+    typed = here.join(typed, on="patient").filter(pl.col("day").is_between(pl.col("begun"), pl.col("ended")))
+    inside = here.filter(old_enough).join(home, on="stay").join(typed, on="stay", how="anti")
+    opioids, sedatives = pl.col("opioids"), pl.col("sedatives")
+    inside = inside.filter(opioids + sedatives >= 1)
+    met = (opioids >= 2) | ((opioids >= 1) & (sedatives >= 1))
+    found = inside.select(pl.len().alias("inside"), met.sum().alias("met")).collect()
+    return found["inside"][0], found["met"][0]

@@ -22,7 +22,9 @@ from stewardship.declarations.measures import read_measures
 from stewardship.declarations.places import REFERENCE
 from stewardship.domain.measures import Kind, Standing
 from stewardship.measures.columnar import Tally, tally
+from stewardship.measures.stays import tally_stays
 from tests.population.generator import DRUGS, FIRST, population
+from tests.population.stays import hospital
 
 YEAR = 2025
 Say = Callable[[str], None]
@@ -39,6 +41,7 @@ RATES = {
     "pqa-iop-hd": "50-mme",
     "pqa-iop-ld": "8-days",
     "pqa-iop-la": "long-acting",
+    "cms506": "concurrent",
 }
 
 
@@ -48,11 +51,18 @@ def benchmark(*, rows: int, rounds: int, say: Say) -> None:
     rules = read_flags(REFERENCE, factor_sets)
     made = population(rules, patients=max(1, rows // 10), rows=rows)
     say(f"population: {len(made.columns):,} dispensings of {made.patients:,} patients")
+    clinic = hospital(made)
+    say(f"{len(clinic.stays.patient):,} stays, {len(clinic.medications.patient):,} medications")
     everybody = int(made.columns.patient.max()) + 1
     adult, nobody = np.ones(everybody, np.int8), np.zeros(everybody, np.bool_)
     runs: dict[str, Callable[[], Any]] = {}
     for measure in read_measures(REFERENCE, factor_sets, read_code_sets(REFERENCE)):
         if measure.kind is Kind.DISCHARGE:
+
+            def at_discharge(measure: Any = measure) -> Tally:
+                return tally_stays(measure, clinic.medications, clinic.stays, list(DRUGS), YEAR)[1]
+
+            runs[measure.id] = at_discharge
             continue
 
         def ours(measure: Any = measure) -> Tally:
@@ -72,9 +82,11 @@ def benchmark(*, rows: int, rounds: int, say: Say) -> None:
     if importlib.util.find_spec("polars"):
         from tests.benchmarks import measures_polars
 
-        frame = measures_polars.frame(made)
+        frame, (medications, stays) = measures_polars.frame(made), measures_polars.frames(clinic)
+        for name, run in measures_polars.RUNS.items():
+            runs[f"{name}, polars"] = lambda run=run: run(frame, YEAR)
+        runs["cms506, polars"] = lambda: measures_polars.cms506(medications, stays, YEAR)
         for name in RATES:
-            runs[f"{name}, polars"] = lambda name=name: measures_polars.RUNS[name](frame, YEAR)
             _compare(name, runs[name](), runs[f"{name}, polars"]())
     else:
         say("polars is not installed and is left out")

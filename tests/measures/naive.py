@@ -170,3 +170,75 @@ def covered_from(day: date, window: int, limit: int, opioids: list[One], strange
     here = [c for c in opioids if day <= c.on <= end]
     doubt = any(c.unknown_length for c in here) or any(day <= c.on <= end for c in strange)
     return at_least(len(days_of(here, end)), limit, doubt)
+
+
+def discharged(supplies: Sequence[Supply], begun: date, ended: date) -> tuple[Truth | str, Truth]:
+    """Whether a stay is counted, and whether two opioids or one with a benzodiazepine go home."""
+    sure: set[str] = set()
+    perhaps: set[str] = set()
+    for supply in supplies:
+        kind = _sort(supply)
+        if kind is None or supply.treatment_type == "02":
+            continue
+        issued = supply.written_on or supply.start_on
+        on_the_last_day = supply.kind.value == "prescription" and supply.start_on == ended
+        if supply.setting.value == "discharge" and begun <= issued <= ended:
+            sure.add(kind)
+        elif supply.setting.value != "inpatient" and (on_the_last_day or _in_hand(supply, begun, ended)):
+            perhaps.add(kind)
+    # What is not recognised may be an opioid or a benzodiazepine, or neither.
+    certain, more = sure - {"?"}, perhaps | (sure & {"?"})
+    worlds = [certain | set(extra) for extra in _subsets(more)]
+    every = [way for world in worlds for way in _settled(world)]
+    inside, met = _same([bool(way) for way in every]), _same([_concurrent(way) for way in every])
+    if (ended - begun).days > 120:
+        inside = False
+    palliative = any(s.treatment_type == "04" and begun <= s.start_on <= ended for s in supplies)
+    return ("excluded" if palliative and inside is not False else inside), met
+
+
+def _sort(supply: Supply) -> str | None:
+    """An opioid or a benzodiazepine by its product, or something that nobody recognises."""
+    drug = supply.drug
+    if drug is None:
+        return "?"
+    if drug.form == "injection" or drug.schedule is None:
+        return None
+    if DrugClass.OPIOID_ANALGESIC in drug.classes and drug.schedule.value in ("II", "III", "IV"):
+        return f"o:{drug.code.code}"
+    if DrugClass.BENZODIAZEPINE in drug.classes and drug.schedule.value == "IV":
+        return f"b:{drug.code.code}"
+    return None
+
+
+def _in_hand(supply: Supply, begun: date, ended: date) -> bool:
+    if supply.start_on >= begun or (supply.ended_on is not None and supply.ended_on <= ended):
+        return False
+    days = 60 if supply.days_supply is None else int(supply.days_supply)
+    if supply.kind.value == "prescription" and supply.days_supply is not None:
+        days += days * (supply.refills or 0)
+    return ended in [supply.start_on + n * DAY for n in range(days)]
+
+
+def _subsets(names: set[str]) -> list[list[str]]:
+    found: list[list[str]] = [[]]
+    for name in sorted(names):
+        found += [[*one, name] for one in found]
+    return found
+
+
+def _settled(world: set[str]) -> list[set[str]]:
+    """Every way in which it may be: what is not recognised is nothing, an opioid, a benzodiazepine, or
+    several of them."""
+    known = world - {"?"}
+    others = [{"o:?", "o:??"}, {"b:?"}, {"o:?", "b:?"}] if "?" in world else []
+    return [known, *(known | other for other in others)]
+
+
+def _concurrent(world: set[str]) -> bool:
+    opioids = [name for name in world if name.startswith("o:")]
+    return len(opioids) >= 2 or (bool(opioids) and any(name.startswith("b:") for name in world))
+
+
+def _same(answers: list[bool]) -> Truth:
+    return answers[0] if len(set(answers)) == 1 else None

@@ -29,6 +29,7 @@ from stewardship.domain.measures import (
     every,
     reached,
 )
+from stewardship.domain.measures.claims import NOT_RECOGNISED
 from stewardship.domain.measures.exclusions import excluded
 from stewardship.domain.orders import Setting, Supply, SupplyKind
 
@@ -39,13 +40,19 @@ MAY_CONTINUE = "may-be-continued"
 
 @dataclass(frozen=True)
 class Given:
-    """Medicines at discharge by product: those that are certain, and those that may be."""
+    """Medicines at discharge by product: those that are certain, and those that may be. ``unknown`` when one
+    of either is a product that nobody recognises, which may be any."""
 
     opioids: frozenset[str]
     benzodiazepines: frozenset[str]
     maybe_opioids: frozenset[str]
     maybe_benzodiazepines: frozenset[str]
     records: tuple[str, ...]
+    unknown: bool
+
+    def lacking(self, maybe: frozenset[str]) -> str:
+        """Why a count of products is a lower bound; empty when it is not."""
+        return MAY_CONTINUE if maybe else NOT_RECOGNISED if self.unknown else ""
 
 
 def stays(measure: Measure, chart: Chart, year: int, *, unknown_days: int) -> tuple[Answer, ...]:
@@ -71,7 +78,7 @@ def _answer(measure: Measure, chart: Chart, stay: Encounter, unknown_days: int) 
     asked = measure.population
     given = _given(measure.medicines, chart, begun, ended, unknown_days)
     certain = len(given.opioids | given.benzodiazepines)
-    maybe = MAY_CONTINUE if given.maybe_opioids | given.maybe_benzodiazepines else ""
+    maybe = given.lacking(given.maybe_opioids | given.maybe_benzodiazepines)
     long_ = (ended - begun).days
     criteria = (
         Criterion("stay-days", Fraction(long_), Fraction(asked.longest_stay), long_ <= asked.longest_stay),
@@ -102,32 +109,29 @@ def _answer(measure: Measure, chart: Chart, stay: Encounter, unknown_days: int) 
 
 def _given(medicines: Medicines, chart: Chart, begun: date, ended: date, unknown_days: int) -> Given:
     certain, maybe = [], []
-    for supply in chart.supplies:
-        if supply.kind is SupplyKind.DRAFT or supply.drug is None or supply.start_on is None:
+    supplies = [s for s in chart.supplies if s.treatment_type not in medicines.excluded_treatment_types]
+    for supply in supplies:
+        if supply.kind is SupplyKind.DRAFT or supply.start_on is None:
             continue
         if supply.setting is Setting.DISCHARGE and begun <= (supply.written_on or supply.start_on) <= ended:
             certain.append(supply)
         elif supply.kind is SupplyKind.PRESCRIPTION and supply.start_on == ended and _not_of_the_ward(supply):
             maybe.append(supply)
     known = {s.id for s in certain} | {s.id for s in maybe}
+    looked_at = {s.id for s in supplies if _not_of_the_ward(s)} - known
     for exposure in chart.exposures:
-        supply = exposure.supply
-        if (
-            supply.id in known
-            or supply.drug is None
-            or exposure.start >= begun
-            or not _not_of_the_ward(supply)
-        ):
+        if exposure.supply.id not in looked_at or exposure.start >= begun:
             continue
         if exposure.reaches(ended, ended, unknown_days=unknown_days) is not Covered.NO:
-            maybe.append(supply)
+            maybe.append(exposure.supply)
     is_opioid = (medicines, DrugClass.OPIOID_ANALGESIC, medicines.opioid_schedules)
     is_benzodiazepine = (medicines, DrugClass.BENZODIAZEPINE, medicines.benzodiazepine_schedules)
     sure = (_products(certain, *is_opioid), _products(certain, *is_benzodiazepine))
     perhaps = (_products(maybe, *is_opioid) - sure[0], _products(maybe, *is_benzodiazepine) - sure[1])
     counted = sure[0] | sure[1] | perhaps[0] | perhaps[1]
-    records = (s.id for s in (*certain, *maybe) if s.drug is not None and s.drug.code.code in counted)
-    return Given(*sure, *perhaps, tuple(records))
+    either_way = (*certain, *maybe)
+    records = (s.id for s in either_way if s.drug is None or s.drug.code.code in counted)
+    return Given(*sure, *perhaps, tuple(records), any(s.drug is None for s in either_way))
 
 
 def _not_of_the_ward(supply: Supply) -> bool:
@@ -137,28 +141,27 @@ def _not_of_the_ward(supply: Supply) -> bool:
 def _products(
     supplies: Iterable[Supply], medicines: Medicines, drug_class: DrugClass, schedules: frozenset[str]
 ) -> frozenset[str]:
-    """The codes of the products of a class, of a schedule that counts."""
+    """The codes of the products that count."""
     return frozenset(
         s.drug.code.code
         for s in supplies
-        if s.drug is not None
-        and s.drug.is_a(drug_class)
-        and s.drug.form not in medicines.excluded_forms
-        and _scheduled(s.drug, schedules)
+        if s.drug is not None and is_given(s.drug, medicines, drug_class, schedules)
     )
 
 
-def _scheduled(drug: Drug, schedules: frozenset[str]) -> bool:
-    return not schedules or (drug.schedule is not None and drug.schedule.value in schedules)
+def is_given(drug: Drug, medicines: Medicines, drug_class: DrugClass, schedules: frozenset[str]) -> bool:
+    """Whether a product counts: of the class, of a schedule and in a dose form that count."""
+    scheduled = not schedules or (drug.schedule is not None and drug.schedule.value in schedules)
+    return drug.is_a(drug_class) and drug.form not in medicines.excluded_forms and scheduled
 
 
 def _counted(rate: Rate, given: Given, ended: date) -> Counted:
     """Whether enough opioids, or an opioid beside a benzodiazepine, went home with the patient."""
-    lacking = MAY_CONTINUE if given.maybe_opioids else ""
+    lacking = given.lacking(given.maybe_opioids)
     two = reached("opioids", len(given.opioids), rate.opioids or 1, lacking)
     if not rate.beside_benzodiazepine:
         return Counted(rate.id, two.met, (two,), claims=given.records, first=ended, last=ended)
-    may_benzodiazepine = MAY_CONTINUE if given.maybe_benzodiazepines else ""
+    may_benzodiazepine = given.lacking(given.maybe_benzodiazepines)
     pair = (
         reached("opioid-beside", len(given.opioids), 1, lacking),
         reached("benzodiazepine-beside", len(given.benzodiazepines), 1, may_benzodiazepine),
