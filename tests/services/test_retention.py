@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stewardship.db import (
     identity_tables,
+    import_tables,
     job_tables,
     outreach_tables,
     retention_tables,
@@ -34,7 +35,7 @@ from tests.services.declared import (
     Declared,
     a_policy,
 )
-from tests.services.feeding import a_report, bring, supplies
+from tests.services.feeding import VOID, a_report, bring, supplies
 
 TERMS = read_retention(REFERENCE)
 YEARS = TERMS.terms["decisions"].years
@@ -246,6 +247,44 @@ def test_a_dispensing_goes_with_every_row_and_its_supply_unless_it_is_held(clini
     assert remove(clinic, "dispensings") == 1
     assert supplies(clinic) == set()
     assert fault(clinic) is None
+
+
+def test_what_was_removed_and_reported_again_stays_under_a_hold_whoever_deletes(clinic):
+    bring(clinic, a_report(number=1))
+    assert remove(clinic, "dispensings") == 1
+    bring(clinic, a_report(number=1, control="0002"), now=LATER)
+    with transaction(clinic, write=False) as session:
+        (ehr_id,) = session.execute(select(tables.Patient.ehr_id)).scalars()
+    made = hold(clinic, ehr_id)
+    # Old enough again, and with the entry of its first removal: the service asks, and so does the database.
+    later = LATER.replace(year=LATER.year + YEARS + 1)
+    assert remove(clinic, "dispensings", now=later) == 0
+    with pytest.raises(DBAPIError, match="a legal hold keeps"), transaction(clinic) as session:
+        session.execute(text("DELETE FROM dispensing_reports"))
+    with transaction(clinic) as session:
+        holds.lift(session, made.id, reason="Closed", by=COMPLIANCE, now=later)
+    everything = hold(clinic, None)
+    with pytest.raises(DBAPIError, match="a legal hold keeps"), transaction(clinic) as session:
+        session.execute(text("DELETE FROM dispensing_reports"))
+    with transaction(clinic) as session:
+        holds.lift(session, everything.id, reason="Closed", by=COMPLIANCE, now=later)
+    assert remove(clinic, "dispensings", now=later) == 1
+    assert supplies(clinic) == set()
+    assert fault(clinic) is None
+
+
+def test_a_void_under_a_hold_ends_the_supply_and_removes_no_row(clinic):
+    bring(clinic, a_report(number=1))
+    with transaction(clinic, write=False) as session:
+        (ehr_id,) = session.execute(select(tables.Patient.ehr_id)).scalars()
+    hold(clinic, ehr_id, now=NOW)
+    bring(clinic, a_report(VOID, number=1, control="0002", created="20260106*0930"))
+    assert supplies(clinic) == set()
+    assert count(clinic, import_tables.DispensingReport) == 2
+    assert remove(clinic, "dispensings") == 0
+    bring(clinic, a_report(number=1, control="0003", created="20260107*0930"))
+    assert len(supplies(clinic)) == 1
+    assert count(clinic, import_tables.DispensingReport) == 3
 
 
 def unguarded(sessions, *statements):
