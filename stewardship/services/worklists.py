@@ -54,6 +54,16 @@ class PainLine:
     late_days: int
 
 
+@dataclass(frozen=True, slots=True)
+class PainLook:
+    """A day on which the last assessment of a patient asks for another look: from ``opens_on``, by
+    ``due_on``."""
+
+    trigger: str
+    opens_on: date
+    due_on: date
+
+
 def known_as(session: Session, *, by: Principal) -> tuple[str, ...]:
     """The ids under which records may know the caller."""
     asked = select(_prescribers.c.id, _prescribers.c.npi).where(
@@ -152,3 +162,28 @@ def follow_ups(
             row.patient_id, row.ehr_id, row.clinician, row.trigger, row.opens_on, due_on, late
         )
     return tuple(sorted(found.values(), key=lambda line: (line.due_on, line.patient)))
+
+
+def looks_at(session: Session, patient: str, *, today: date, by: Principal) -> tuple[PainLook, ...]:
+    """The days that the last assessment of a patient (our own id) asked for and that can still hold, also
+    those to come; the next one first."""
+    last = (
+        select(_assessments.c.id)
+        .where(
+            _assessments.c.organisation_id == by.organisation_id,
+            _assessments.c.patient_id == patient,
+        )
+        .order_by(_assessments.c.at.desc(), _assessments.c.id.desc())
+        .limit(1)
+    )
+    c = _follow_ups.c
+    asked = (
+        select(c.trigger, c.opens_on, c.due_on)
+        .where(
+            c.organisation_id == by.organisation_id,
+            c.assessment_id == last.scalar_subquery(),
+            or_(c.until_on.is_(None), c.until_on >= today),
+        )
+        .order_by(c.opens_on, c.trigger)
+    )
+    return tuple(PainLook(*row) for row in session.connection().execute(asked))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -17,22 +16,32 @@ from werkzeug.wrappers import Response as WSGIResponse
 
 from stewardship.auth import Permission, principal, requires
 from stewardship.db.engine import transaction
+from stewardship.domain.evaluation import (
+    CameBecause,
+    DocumentKind,
+    DocumentState,
+    ExamPart,
+    Finding,
+    PainType,
+    StudyKind,
+)
 from stewardship.domain.suitability import Response as Effect
 from stewardship.domain.triggers import Change, Limit
 from stewardship.runtime import runtime
-from stewardship.services import care
-from stewardship.services.care import Assessed, TriedBefore
-from stewardship.web.pages import page
+from stewardship.services import care, worklists
+from stewardship.services.care import Assessed, DocumentSeen, Examined, StudyMade, TriedBefore
 from stewardship.web.patient_forms import (
     acting,
     chart_of,
     day,
     done,
+    form_page,
     library,
     needed_day,
     one_of,
     patient,
     typed,
+    whole,
     wrong,
     yes_or_no,
 )
@@ -67,13 +76,75 @@ EFFECTS = {
     Effect.HARM: "did harm",
     Effect.DECLINED: "the patient did not want it",
 }
-#: Things that were tried which one form takes; the next form takes the next ones.
+PAIN_TYPES = {
+    PainType.NOCICEPTIVE: "nociceptive: from tissue",
+    PainType.NEUROPATHIC: "neuropathic: from a nerve",
+    PainType.NOCIPLASTIC: "nociplastic: from how pain is processed",
+    PainType.MIXED: "mixed",
+}
+REASONS = {
+    CameBecause.NO_WORKUP: "nobody has looked for the cause yet",
+    CameBecause.UNSURE_OF_SURGERY: "unsure whether to have surgery",
+    CameBecause.NO_SURGERY_WANTED: "does not want surgery",
+    CameBecause.NO_RELIEF: "nothing has brought relief",
+    CameBecause.OTHER: "something else",
+}
+PARTS = {
+    ExamPart.POSTURE: "Posture",
+    ExamPart.MOVEMENT: "Range of motion",
+    ExamPart.PALPATION: "Palpation",
+    ExamPart.STRENGTH: "Strength",
+    ExamPart.REFLEXES: "Reflexes",
+    ExamPart.SENSATION: "Sensation",
+}
+FINDINGS = {Finding.NORMAL: "normal", Finding.ABNORMAL: "abnormal"}
+DOCUMENTS = {
+    DocumentKind.REFERRAL: "Letter of referral",
+    DocumentKind.NOTES: "Earlier notes",
+    DocumentKind.SURGERY: "Surgical history",
+    DocumentKind.MEDICATIONS: "List of medications",
+    DocumentKind.IMAGING: "Images and their reports",
+}
+STATES = {
+    DocumentState.RECEIVED: "received",
+    DocumentState.OUTSTANDING: "asked for, not here yet",
+    DocumentState.NONE: "there is none",
+}
+STUDIES = {
+    StudyKind.X_RAY: "X-ray",
+    StudyKind.CT: "CT",
+    StudyKind.MRI: "MRI",
+    StudyKind.ULTRASOUND: "ultrasound",
+    StudyKind.NERVE_CONDUCTION: "nerve conduction",
+    StudyKind.LABORATORY: "laboratory",
+}
+#: Things that were tried, and studies, which one form takes; the next form takes the next ones.
 _ROWS = 3
+_STUDY_ROWS = 2
 _MOST_ALLERGIES = 50
-_FIELDS = ("on", "onset_on", "change", "limits_none", "surgery_on", "allergies", "allergies_none", *QUESTIONS)
-_TRIED = tuple(f"tried-{n}-{part}" for n in range(_ROWS) for part in ("what", "response", "on", "note"))
+_LONGEST = {"where": 200, "eases": 500, "worsens": 500, "study": 100}
+_LONGEST_NOTE, _LONGEST_DOSE, _LONGEST_REASON = 500, 100, 300
+_WORDS = ("where", "eases", "worsens")
+_CHOICES: Mapping[str, Mapping[Any, str]] = {
+    "change": CHANGES,
+    "pain_type": PAIN_TYPES,
+    "came_because": REASONS,
+}
+_FIELDS = (
+    "on", "onset_on", "limits_none", "surgery_on", "allergies", "allergies_none",
+    *_WORDS, *_CHOICES, *QUESTIONS,
+)  # fmt: skip
+_OF_TRIED = ("what", "response", "on", "note", "began_on", "dose", "relief_percent", "stopped_because")
+_OF_STUDY = ("kind", "region", "on")
+_TRIED = tuple(f"tried-{n}-{part}" for n in range(_ROWS) for part in _OF_TRIED)
+_STUDIES = tuple(f"studies-{n}-{part}" for n in range(_STUDY_ROWS) for part in _OF_STUDY)
+_EXAMINED = tuple(f"examined-{part}{end}" for part in ExamPart for end in ("", "-note"))
+_DOCUMENTS = tuple(f"documents-{kind}" for kind in DocumentKind)
 _PLACES = {
-    f"/tried/{n}/{part}": f"tried-{n}-{part}" for n in range(_ROWS) for part in ("what", "response", "on")
+    **{f"/tried/{n}/{part}": f"tried-{n}-{part}" for n in range(_ROWS) for part in _OF_TRIED},
+    **{f"/studies/{n}/{part}": f"studies-{n}-{part}" for n in range(_STUDY_ROWS) for part in _OF_STUDY},
+    **{f"/examined/{name}": f"examined-{name}" for part in ExamPart for name in (part, f"{part}-note")},
+    **{f"/documents/{kind}": f"documents-{kind}" for kind in DocumentKind},
 }
 
 
@@ -89,7 +160,7 @@ def form(patient_id: str) -> Response:
 def assess(patient_id: str) -> Response | WSGIResponse:
     """Keep what was found."""
     _, known_as = patient(patient_id)
-    said = typed(*_FIELDS, *_TRIED)
+    said = typed(*_FIELDS, *_TRIED, *_EXAMINED, *_DOCUMENTS, *_STUDIES)
 
     def act(session: Session) -> str:
         stated = _stated(said)
@@ -104,8 +175,12 @@ def _stated(said: Mapping[str, str]) -> dict[str, Any]:
     """What was looked at. Raises ``InvalidInput`` when that is nothing."""
     stated: dict[str, Any] = {name: yes_or_no(said[name]) for name in QUESTIONS}
     stated |= {name: day(said[name], f"/{name}") for name in ("onset_on", "surgery_on")}
-    if said["change"]:
-        stated["change"] = one_of(said["change"], Change, "/change", "Say better, the same or worse.")
+    for name, words in _CHOICES.items():
+        if said[name]:
+            stated[name] = one_of(said[name], words, f"/{name}", "Choose one of those that are listed.")
+    for name in _WORDS:
+        if said[name]:
+            stated[name] = _short(said[name], f"/{name}", _LONGEST[name])
     limits = [one for one in Limit if one.value in request.form.getlist("limits")]
     if limits or said["limits_none"]:
         stated["limits"] = tuple(limits)
@@ -114,9 +189,15 @@ def _stated(said: Mapping[str, str]) -> dict[str, Any]:
         raise wrong("/allergies", "too-many", f"At most {_MOST_ALLERGIES}.")
     if names or said["allergies_none"]:
         stated["allergies"] = tuple(names)
-    rows = [one for n in range(_ROWS) if (one := _tried(said, n)) is not None]
-    if rows:
-        stated["tried"] = tuple(rows)
+    rows: Mapping[str, list[Any]] = {
+        "tried": [_tried(said, n) for n in range(_ROWS)],
+        "studies": [_study(said, n) for n in range(_STUDY_ROWS)],
+        "examined": [_examined(said, part) for part in ExamPart],
+        "documents": [_document(said, kind) for kind in DocumentKind],
+    }
+    for name, found in rows.items():
+        if any(one is not None for one in found):
+            stated[name] = tuple(one for one in found if one is not None)
     stated = {name: value for name, value in stated.items() if value is not None}
     if not stated:
         raise wrong("/form", "required", "Nothing is filled in: answer what you looked at.")
@@ -125,35 +206,92 @@ def _stated(said: Mapping[str, str]) -> dict[str, Any]:
 
 def _tried(said: Mapping[str, str], n: int) -> TriedBefore | None:
     """One row of what was tried, if it says anything."""
-    what, response, on, note = (said[f"tried-{n}-{part}"] for part in ("what", "response", "on", "note"))
-    if not any((what, response, on, note)):
+    row = {part: said[f"tried-{n}-{part}"] for part in _OF_TRIED}
+    if not any(row.values()):
         return None
-    if not what:
-        raise wrong(f"/tried/{n}/what", "required", "Say what was tried.")
-    effect = one_of(response, Effect, f"/tried/{n}/response", "Say what it did.")
-    return TriedBefore(what, effect, day(on, f"/tried/{n}/on"), note[:500])
+    at = f"/tried/{n}/"
+    if not row["what"]:
+        raise wrong(f"{at}what", "required", "Say what was tried.")
+    return TriedBefore(
+        row["what"],
+        one_of(row["response"], Effect, f"{at}response", "Say what it did."),
+        day(row["on"], f"{at}on"),
+        _short(row["note"], f"{at}note", _LONGEST_NOTE),
+        day(row["began_on"], f"{at}began_on"),
+        _short(row["dose"], f"{at}dose", _LONGEST_DOSE),
+        whole(row["relief_percent"], f"{at}relief_percent", most=100),
+        _short(row["stopped_because"], f"{at}stopped_because", _LONGEST_REASON),
+    )
+
+
+def _study(said: Mapping[str, str], n: int) -> StudyMade | None:
+    """One study that was made, if the row says anything."""
+    kind, region, on = (said[f"studies-{n}-{part}"] for part in _OF_STUDY)
+    if not any((kind, region, on)):
+        return None
+    at = f"/studies/{n}/"
+    made = one_of(kind, STUDIES, f"{at}kind", "Say which study it was.")
+    if not region:
+        raise wrong(f"{at}region", "required", "Say of which region.")
+    return StudyMade(made, _short(region, f"{at}region", _LONGEST["study"]), day(on, f"{at}on"))
+
+
+def _examined(said: Mapping[str, str], part: ExamPart) -> Examined | None:
+    """What was found in one part, if it was looked at."""
+    found, words = said[f"examined-{part}"], said[f"examined-{part}-note"]
+    if not found and not words:
+        return None
+    finding = one_of(found, FINDINGS, f"/examined/{part}", "Say normal or abnormal.")
+    return Examined(part, finding, _short(words, f"/examined/{part}-note", _LONGEST_NOTE))
+
+
+def _document(said: Mapping[str, str], kind: DocumentKind) -> DocumentSeen | None:
+    """Where one document is, if somebody asked."""
+    state = said[f"documents-{kind}"]
+    if not state:
+        return None
+    return DocumentSeen(kind, one_of(state, STATES, f"/documents/{kind}", "Choose one of those listed."))
+
+
+def _short(words: str, pointer: str, most: int) -> str:
+    """Words of at most so many characters: nothing is cut off in silence."""
+    if len(words) > most:
+        raise wrong(pointer, "too-long", f"At most {most} characters.")
+    return words
 
 
 def _page(patient_id: str, said: dict[str, str], faults: dict[str, str]) -> Response:
-    who, _ = patient(patient_id, "" if faults else "assessment")
+    who, known_as = patient(patient_id, "" if faults else "assessment")
     with transaction(runtime().sessions, write=False) as session:
         before = care.beside(session, library(), patient_id, by=principal()).assessed
+        known = care.advise(session, library(), known_as, **acting())
         today = organisations_day(session)
+        looks = worklists.looks_at(session, patient_id, today=today, by=principal())
     treatments = library().alternatives.treatments.values()
-    return page(
+    return form_page(
         "assessment.html",
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK,
-        who=who,
+        who,
+        said,
+        faults,
         today=today,
-        typed=said,
-        faults=faults,
         limits=request.form.getlist("limits"),
         before=_latest(before),
+        known=known,
+        looks=looks,
+        triggers={rule.id: rule for rule in library().triggers.rules},
         questions=QUESTIONS,
         limit_words=LIMITS,
         changes=CHANGES,
+        pain_types=PAIN_TYPES,
+        reasons=REASONS,
+        parts=PARTS,
+        findings=FINDINGS,
+        documents=DOCUMENTS,
+        states=STATES,
+        studies=STUDIES,
         effects=EFFECTS,
         rows=range(_ROWS),
+        study_rows=range(_STUDY_ROWS),
         treatments=sorted(((one.id, one.title) for one in treatments), key=lambda pair: pair[1]),
     )
 

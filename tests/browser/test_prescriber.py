@@ -234,9 +234,7 @@ def test_a_plan_and_a_taper_by_keyboard_alone(opened: Opened, picture: Picture) 
     seen.sign_in()
     patient = seen.patient(TAKES_OPIOIDS)
     found: dict[str, list[str]] = {}
-    reach(page, "#plan ~ p a[href$='/plans/new']")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/plans/new")
+    follow(page, "#plan ~ p a[href$='/plans/new']", "**/plans/new")
     reach(page, "main button:has-text('Start the plan')")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Nothing was changed.")
@@ -250,23 +248,15 @@ def test_a_plan_and_a_taper_by_keyboard_alone(opened: Opened, picture: Picture) 
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/plans/[0-9a-f]{32}$"))
     plan = page.url
-    reach(page, "a[href$='/steps/new']")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/steps/new")
+    follow(page, "a[href$='/steps/new']", "**/steps/new")
     reach(page, "#treatment")
     page.keyboard.type("Activity pacing")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url(plan)
-    reach(page, "a[href$='/begin']")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/begin")
-    reach(page, "main button:has-text('It has begun')")
-    page.keyboard.press("Enter")
-    page.wait_for_url(plan)
-    reach(page, "a[href$='/respond']")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/respond")
+    follow(page, "a[href$='/begin']", "**/begin")
+    follow(page, "main button:has-text('It has begun')", plan)
+    follow(page, "a[href$='/respond']", "**/respond")
     reach(page, "#relief")
     page.keyboard.type("many")
     page.keyboard.press("Enter")
@@ -278,12 +268,38 @@ def test_a_plan_and_a_taper_by_keyboard_alone(opened: Opened, picture: Picture) 
     page.keyboard.type("40")
     reach(page, "#function")
     page.keyboard.type("better")
-    reach(page, "main button:has-text('Keep it')")
-    page.keyboard.press("Enter")
-    page.wait_for_url(plan)
+    follow(page, "main button:has-text('Keep it')", plan)
     expect(page.get_by_text("relief 40")).to_be_visible()
     found |= in_both_themes(page, "plan")
     picture(page, "plan")
+    missed = {"plan": not_reached(page)}
+
+    follow(page, "a[href$='/referrals/new']", "**/referrals/new")
+    follow(page, "main button:has-text('Refer')", "**/referrals/new")
+    expect(page.locator("#reason-fault")).to_be_visible()
+    found |= in_both_themes(page, "referral refused")
+    reach(page, "#discipline")
+    page.keyboard.type("Pain medicine")
+    reach(page, "#reason")
+    page.keyboard.type("which joint is it")
+    follow(page, "main button:has-text('Refer')", re.compile("/referrals/[0-9a-f]{32}$"))
+    reach(page, "#status-accepted")
+    page.keyboard.press("Space")
+    reach(page, "main button:has-text('Keep it')")
+    page.keyboard.press("Enter")
+    expect(page.locator("#stands ~ ul")).to_contain_text("Accepted")
+    found |= in_both_themes(page, "referral")
+    picture(page, "referral")
+    missed["referral"] = not_reached(page)
+    follow(page, "a[href$='/letter']", "**/letter")
+    expect(page.get_by_text("which joint is it")).to_be_visible()
+    found |= in_both_themes(page, "letter")
+    picture(page, "letter")
+    for form in ("contacts/new", "goals/new"):
+        page.goto(f"{plan}/{form}")
+        found |= in_both_themes(page, form)
+        missed[form] = not_reached(page)
+    assert {name: actions for name, actions in missed.items() if actions} == {}
 
     seen.go(f"{patient}/tapers/new")
     reach(page, "#rxcui")
@@ -304,14 +320,10 @@ def test_a_plan_and_a_taper_by_keyboard_alone(opened: Opened, picture: Picture) 
     page.keyboard.type("to drive again")
     reach(page, "#naloxone-yes")
     page.keyboard.press("Space")
-    reach(page, "main button:has-text('Begin the taper')")
-    page.keyboard.press("Enter")
-    page.wait_for_url(re.compile("/tapers/[0-9a-f]{32}$"))
+    follow(page, "main button:has-text('Begin the taper')", re.compile("/tapers/[0-9a-f]{32}$"))
     found |= in_both_themes(page, "taper under way")
     picture(page, "taper")
-    reach(page, "a[href$='/pause']")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/pause")
+    follow(page, "a[href$='/pause']", "**/pause")
     reach(page, "#reason")
     page.keyboard.type("sleeps badly")
     reach(page, "main button:has-text('Pause')")
@@ -319,6 +331,13 @@ def test_a_plan_and_a_taper_by_keyboard_alone(opened: Opened, picture: Picture) 
     expect(page.get_by_role("status")).to_contain_text("paused")
     seen.complaints.clear()  # the two forms that were refused
     assert found == {}
+
+
+def follow(page: Page, selector: str, to: str | re.Pattern[str]) -> None:
+    """Come to a link or a button by keyboard, press it, and wait for where it leads."""
+    reach(page, selector)
+    page.keyboard.press("Enter")
+    page.wait_for_url(to)
 
 
 def in_days(days: int) -> str:
@@ -342,6 +361,8 @@ PAGES = {
     "new plan": "{patient}/plans/new",
     "new taper": "{patient}/tapers/new",
     "links": "{patient}/links",
+    "wishes": "{patient}/wishes",
+    "coverage": "{patient}/coverage",
     "why": "{decision}/why",
     "missing": "/nothing/here",
 }

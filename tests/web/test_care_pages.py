@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,18 @@ from flask.testing import FlaskClient
 
 from stewardship.db import transaction
 from stewardship.domain.care import SaidBy, Stance
+from stewardship.domain.evaluation import (
+    CameBecause,
+    DocumentKind,
+    DocumentState,
+    ExamPart,
+    Finding,
+    PainType,
+    StudyKind,
+)
 from stewardship.domain.people import Role
 from stewardship.domain.plan_referrals import ReferralStatus
-from stewardship.services import patient_wishes, plans
+from stewardship.services import care, patient_wishes, plans
 from stewardship.services.plans import PlanRead
 from tests.api.conftest import ELSEWHERE, Clock
 from tests.builders import NOW, TODAY
@@ -388,3 +397,77 @@ def test_a_closed_plan_offers_nothing_to_add(prescriber: FlaskClient, patient: s
     page = prescriber.get(plan).text
     for form in ("goals/new", "contacts/new", "referrals/new"):
         assert f"{plan}/{form}" not in page
+
+
+# --- the whole evaluation -----------------------------------------------------------------------------------
+
+
+def test_an_assessment_holds_the_examination_records_studies_and_the_whole_of_what_was_tried(
+    app: Flask, prescriber: FlaskClient, patient: str
+) -> None:
+    said = {
+        "on": TODAY.isoformat(), "where": "low back, left", "eases": "lying", "worsens": "sitting",
+        "pain_type": "neuropathic", "came_because": "unsure-of-surgery", "onset_on": BEFORE.isoformat(),
+        "examined-strength": "normal", "examined-reflexes": "abnormal",
+        "examined-reflexes-note": "ankle, left",
+        "documents-imaging": "outstanding", "documents-surgical-history": "none",
+        "studies-1-kind": "mri", "studies-1-region": "lumbar spine", "studies-1-on": BEFORE.isoformat(),
+        "tried-0-what": "exercise", "tried-0-response": "partial", "tried-0-relief_percent": "20",
+        "tried-0-dose": "daily", "tried-0-began_on": "2026-08-01", "tried-0-on": "2026-10-01",
+        "tried-0-stopped_because": "no more visits",
+    }  # fmt: skip
+    answer = send(prescriber, f"{patient}/assessment", said)
+    assert answer.status_code == 303, faults(answer.text)
+    with transaction(running_of(app).sessions, write=False) as session:
+        ((_, kept),) = care.beside(session, running_of(app).library, id_in(patient), by=BY).assessed
+    assert (kept.where, kept.eases, kept.worsens) == ("low back, left", "lying", "sitting")
+    assert (kept.pain_type, kept.came_because) == (PainType.NEUROPATHIC, CameBecause.UNSURE_OF_SURGERY)
+    assert [(one.part, one.finding, one.note) for one in kept.examined or ()] == [
+        (ExamPart.STRENGTH, Finding.NORMAL, ""),
+        (ExamPart.REFLEXES, Finding.ABNORMAL, "ankle, left"),
+    ]
+    assert [(one.kind, one.state) for one in kept.documents or ()] == [
+        (DocumentKind.SURGERY, DocumentState.NONE),
+        (DocumentKind.IMAGING, DocumentState.OUTSTANDING),
+    ]
+    assert [(one.kind, one.region, one.on) for one in kept.studies or ()] == [
+        (StudyKind.MRI, "lumbar spine", BEFORE)
+    ]
+    (tried,) = kept.tried or ()
+    assert (tried.relief_percent, tried.dose, tried.stopped_because) == (20, "daily", "no more visits")
+    assert (tried.began_on, tried.on) == (date(2026, 8, 1), date(2026, 10, 1))
+    page = prescriber.get(f"{patient}/assessment").text
+    for words in (
+        "of 20 things were looked at", "Last found: abnormal. ankle, left", "images and their reports",
+        "MRI of lumbar spine", "Last said: neuropathic",
+        "To be looked at again",
+    ):  # fmt: skip
+        assert words in page, words
+    assert "Strength</" not in page.partition("Not looked at yet")[2].partition("</details>")[0]
+
+
+def test_what_an_evaluation_may_not_say_is_said_beside_its_field_and_nothing_is_cut_off(
+    app: Flask, prescriber: FlaskClient, patient: str
+) -> None:
+    for changes, field in (
+        ({"examined-strength-note": "weak"}, "examined-strength"),
+        ({"examined-strength": "odd"}, "examined-strength"),
+        ({"documents-imaging": "lost"}, "documents-imaging"),
+        ({"studies-0-region": "knee"}, "studies-0-kind"),
+        ({"studies-0-kind": "mri"}, "studies-0-region"),
+        ({"pain_type": "bad"}, "pain_type"),
+        ({"where": "x" * 201}, "where"),
+        ({"tried-1-what": "exercise", "tried-1-response": "none", "tried-1-relief_percent": "101"},
+         "tried-1-relief_percent"),
+        ({"tried-1-what": "exercise", "tried-1-response": "none", "tried-1-dose": "y" * 101},
+         "tried-1-dose"),
+    ):  # fmt: skip
+        refused = send(
+            prescriber, f"{patient}/assessment", {"on": TODAY.isoformat(), "eases": "what I typed"} | changes
+        )
+        assert refused.status_code == 422, changes
+        assert set(faults(refused.text)) == {field}
+        assert "what I typed</textarea>" in refused.text
+        assert all(str(typed) in refused.text for name, typed in changes.items() if "note" in name)
+    with transaction(running_of(app).sessions, write=False) as session:
+        assert care.beside(session, running_of(app).library, id_in(patient), by=BY).assessed == ()
