@@ -28,8 +28,14 @@ def _digest(about: Mapping[str, Any], public_url: str) -> tuple[str, list[str]]:
     due, missed = about["due"], about["missed"]
     said = [f"{_counted(due, 'review')} due"] if due else []
     said += [f"{_counted(missed, 'review')} past the day"] if missed else []
-    words = [f"On your worklist on {about['day']}: {' and '.join(said)}."]
-    return f"Your worklist on {about['day']}", [*words, *_where(public_url, "/worklist"), _ids(about)]
+    # A letter that was written before pain was counted says nothing of it.
+    pain, late = about.get("pain", 0), about.get("pain_late", 0)
+    if pain:
+        past = f", {late} past the day" if late else ""
+        said.append(f"pain to look at again in {_counted(pain, 'patient')}{past}")
+    words = [f"On your worklist on {about['day']}: {'; '.join(said)}."]
+    ids = [_ids(about)] if about["reviews"] else []
+    return f"Your worklist on {about['day']}", [*words, *_where(public_url, "/worklist"), *ids]
 
 
 def _missed(about: Mapping[str, Any], public_url: str) -> tuple[str, list[str]]:

@@ -109,7 +109,7 @@ def escalate(turn: Turn) -> Done:
 def remind(turn: Turn) -> Done:
     """Write today's digest for each clinician who has something on the worklist."""
     with transaction(turn.running.sessions, write=False) as session:
-        left = reminders.digests(session, turn.by.organisation_id, today=turn.today)
+        left = reminders.digests(session, by=turn.by, today=turn.today)
         nobody = reminders.unreachable(session, left, by=turn.by)
     written = 0
     while left:

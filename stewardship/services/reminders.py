@@ -21,8 +21,9 @@ from stewardship.domain.cadence import midnight
 from stewardship.domain.people import Principal
 from stewardship.domain.reassessment import ClockTerms
 from stewardship.domain.reviews import State
-from stewardship.services import audit, contacts, outbox, reassessments
+from stewardship.services import audit, contacts, outbox, reassessments, worklists
 from stewardship.services.reassessments import Item
+from stewardship.services.worklists import PainLine
 
 DIGEST = "digest"
 MISSED = "missed"
@@ -33,38 +34,57 @@ _escalations: Any = outreach_tables.Escalation.__table__
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What one clinician has to look at on a day."""
+    """What one clinician has to look at on a day: reviews, and the patients whose pain an assessment asks to
+    be looked at again. ``known_as`` are the ids of ``clinician`` in those records."""
 
     clinician: str
+    known_as: tuple[str, ...]
     day: date
     items: tuple[Item, ...]
+    pain: tuple[PainLine, ...] = ()
 
 
-def digests(session: Session, organisation_id: str, *, today: date) -> list[Digest]:
-    """A digest for each clinician who has something on the worklist. What is nobody's is in none."""
-    mine: dict[str, list[Item]] = {}
-    for item in reassessments.worklist(session, organisation_id, today=today):
+def digests(session: Session, *, by: Principal, today: date) -> list[Digest]:
+    """A digest for each clinician who has something on the worklist. What is nobody's is in none; who is
+    known under several ids, by the registry of prescribers, gets one."""
+    users = worklists.users(session, by=by)
+    reviews: dict[str, list[Item]] = {}
+    pain: dict[str, list[PainLine]] = {}
+    names: dict[str, dict[str, None]] = {}
+    for item in reassessments.worklist(session, by.organisation_id, today=today):
         if item.clinician:
-            mine.setdefault(item.clinician, []).append(item)
-    return [Digest(clinician, today, tuple(items)) for clinician, items in sorted(mine.items())]
+            who = users.get(item.clinician, item.clinician)
+            names.setdefault(who, {})[item.clinician] = None
+            reviews.setdefault(who, []).append(item)
+    for line in worklists.follow_ups(session, clinicians=None, today=today, by=by):
+        who = users.get(line.clinician, line.clinician)
+        names.setdefault(who, {})[line.clinician] = None
+        pain.setdefault(who, []).append(line)
+    return [
+        Digest(who, tuple(sorted(known_as)), today, tuple(reviews.get(who, ())), tuple(pain.get(who, ())))
+        for who, known_as in sorted(names.items())
+    ]
 
 
 def remind(session: Session, some: Sequence[Digest], *, by: Principal, now: datetime) -> int:
     """Write the digests of those whom mail reaches, once a day each; how many are new."""
     written = 0
     for one in some:
-        if not contacts.address_of(session, one.clinician, by=by):
+        recipient = _reached(session, one, by)
+        if recipient is None:
             continue
         written += outbox.put(
             session,
             kind=DIGEST,
-            recipient=one.clinician,
+            recipient=recipient,
             dedupe_key=_key(DIGEST, one.day, one.clinician),
             about={
                 "day": one.day,
                 "due": sum(item.state is State.DUE for item in one.items),
                 "missed": sum(item.state is State.MISSED for item in one.items),
                 "reviews": [item.review_id for item in one.items],
+                "pain": len(one.pain),
+                "pain_late": sum(line.late_days > 0 for line in one.pain),
             },
             by=by,
             now=now,
@@ -74,7 +94,12 @@ def remind(session: Session, some: Sequence[Digest], *, by: Principal, now: date
 
 def unreachable(session: Session, some: Sequence[Digest], *, by: Principal) -> list[str]:
     """The clinicians who have something on the worklist, and whom no mail reaches."""
-    return [one.clinician for one in some if not contacts.address_of(session, one.clinician, by=by)]
+    return [one.clinician for one in some if _reached(session, one, by) is None]
+
+
+def _reached(session: Session, one: Digest, by: Principal) -> str | None:
+    """The first of a clinician's ids that mail reaches."""
+    return next((name for name in one.known_as if contacts.address_of(session, name, by=by)), None)
 
 
 def escalate(session: Session, *, today: date, by: Principal, now: datetime, limit: int) -> list[str]:

@@ -83,6 +83,15 @@ def user_of(session: Session, clinician: str, *, by: Principal) -> str:
     return session.connection().execute(asked).scalar() or clinician
 
 
+def users(session: Session, *, by: Principal) -> dict[str, str]:
+    """The user whom each id of the registry of prescribers means, where it says so."""
+    asked = select(_prescribers.c.id, _prescribers.c.npi, _prescribers.c.user_id).where(
+        _prescribers.c.organisation_id == by.organisation_id, _prescribers.c.user_id.is_not(None)
+    )
+    rows = session.connection().execute(asked).all()
+    return {name: row.user_id for row in rows for name in (row.id, row.npi)}
+
+
 def lines(
     session: Session, *, clinicians: Collection[str] | None, today: date, by: Principal
 ) -> tuple[Line, ...]:

@@ -7,14 +7,16 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import insert, select, text, update
 
-from stewardship.db import function_tables, outreach_tables, transaction
+from stewardship.db import care_tables, follow_up_tables, function_tables, outreach_tables, transaction
 from stewardship.domain.errors import Unavailable
+from stewardship.domain.prescribers import Prescriber
 from stewardship.scheduler import CADENCES, JOBS, work
+from stewardship.scheduler.letters import letter
 from stewardship.scheduler.running import run, run_all
 from stewardship.scheduler.status import statuses
-from stewardship.services import outbox
+from stewardship.services import outbox, prescribers
 from stewardship.services.outbox import SERVER_FOR, WAITS
 from tests.scheduler.conftest import (
     NOW,
@@ -122,6 +124,45 @@ def test_each_clinician_gets_one_digest_a_day_about_what_is_on_the_worklist(runn
     clock.forward(days=1)
     do(running, "remind")
     assert len(messages(clinic)) == 4
+
+
+def some_pain(clinic, patient: str, *, due_on: date, clinician: str) -> None:
+    """An assessment that asks for another look at a patient's pain, by a day."""
+    of = {"organisation_id": ORGANISATION, "patient_id": patient, "at": NOW}
+    found = of | {"id": f"a-{patient}", "on_day": TODAY, "document": "{}", "by_user": clinician}
+    asks = of | {"assessment_id": f"a-{patient}", "trigger": "no-relief", "clinician": clinician}
+    with transaction(clinic) as session:
+        session.execute(insert(care_tables.PainAssessment.__table__), found | {"by_role": "prescriber"})
+        days = {"opens_on": due_on - timedelta(days=9), "due_on": due_on, "until_on": None}
+        session.execute(insert(follow_up_tables.PainFollowUp.__table__), asks | days)
+
+
+def test_a_digest_counts_pain_to_look_at_again_beside_the_reviews_of_the_same_person(running, clinic):
+    a_contact(clinic, "dr-1")
+    a_contact(clinic, "dr-3")
+    with transaction(clinic) as session:
+        somebody = Prescriber("reg-1", "1234567893", "anesthesiology", "dr-1")
+        prescribers.keep(session, running.library, somebody, by=SCHEDULER, now=NOW)
+    some_reviews(clinic, 1, due_on=TODAY, clinician="1234567893")
+    some_reviews(clinic, 3, due_on=TODAY + timedelta(days=60), first=1)
+    some_pain(clinic, "p-1", due_on=TODAY - timedelta(days=2), clinician="dr-1")
+    some_pain(clinic, "p-2", due_on=TODAY + timedelta(days=2), clinician="dr-1")
+    some_pain(clinic, "p-3", due_on=TODAY, clinician="dr-3")
+    do(running, "open-due", "remind", "remind")
+    first, second = messages(clinic)
+    about = outbox.documents.decode_shown(first.document)
+    assert [first.recipient, second.recipient] == ["dr-1", "dr-3"]
+    assert [about[name] for name in ("due", "missed", "pain", "pain_late")] == [1, 0, 2, 1]
+    words = [_digest_words(one) for one in (first, second)]
+    assert "1 review due; pain to look at again in 2 patients, 1 past the day." in words[0]
+    assert words[1].startswith("On your worklist on 2026-11-21: pain to look at again in 1 patient.")
+    assert not {"ehr-1", "p-1", "no-relief"} & set(words[0].replace(",", " ").split())
+
+
+def _digest_words(message: Any) -> str:
+    about = outbox.documents.decode_shown(message.document)
+    waiting = outbox.Waiting(message.id, message.kind, message.recipient, "dr@clinic.example", about, 1, NOW)
+    return letter(waiting, public_url="https://stewardship.example").text
 
 
 def test_whom_no_mail_reaches_is_counted_and_nothing_is_written_for_them(running, clinic):
