@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import PoolProxiedConnection
 
 from stewardship.db.turns import Turns
 from stewardship.domain.errors import Unavailable
@@ -21,7 +22,7 @@ from stewardship.domain.errors import Unavailable
 #: How long a writer waits for its turn on SQLite, in seconds, before it says that it cannot.
 BUSY_SECONDS = 10
 
-_WRITES = "stewardship_writes"
+_BEGUN = "stewardship_begun"
 _ADDRESSES = "the database address (STEWARDSHIP_DATABASE_URL) begins with sqlite:/// or postgresql://"
 
 
@@ -116,9 +117,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    # Of a transaction of ``transaction`` the beginning is already made.
+    if not connection.get_execution_options().get(_BEGUN, False):
+        _begin(connection.connection, writes=True)
+
+
+def _begin(pooled: PoolProxiedConnection, *, writes: bool) -> None:
     # A writer takes its turn at once: a reader that turns into a writer fails when another was quicker.
-    writes = connection.get_execution_options().get(_WRITES, True)
-    dbapi: Any = connection.connection.dbapi_connection
+    dbapi: Any = pooled.dbapi_connection
     dbapi.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
 
 
@@ -144,28 +150,76 @@ def _is_operational(engine: Engine, cause: Exception) -> bool:
     return isinstance(cause, driver.OperationalError)
 
 
-class _Joined(Session):
-    """A session on a connection whose transaction its caller has begun and ends.
+class _Unit(Session):
+    """A session in a transaction that its caller has begun on the driver's own connection, and ends.
 
-    What is sent over the connection itself, which is all of the order check, passes by the session's own
-    accounts of transactions: on the hot path they cost more than the statements. What uses the session as
-    such joins the same transaction.
+    The order check, the one path that has to be quick, sends its statements straight to the driver
+    (``Prepared``). SQLAlchemy's connection, and the session's own accounts of objects and transactions, which
+    cost it more than the statements, are therefore only made when something asks for them.
     """
 
-    def __init__(self, bind: Connection, info: dict[Any, Any] | None = None) -> None:
-        super().__init__(bind, expire_on_commit=False, info=info)
-        self._joined = bind
+    def __init__(self, engine: Engine, pooled: PoolProxiedConnection, info: Mapping[Any, Any]) -> None:
+        self.info = dict(info)
+        self.engine, self.pooled = engine, pooled
+        self.joined: Connection | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked for what the constructor of a session makes, which ours has not called yet.
+        if self._kept_accounts or name.startswith("__"):
+            raise AttributeError(name)
+        Session.__init__(self, self.connection(), expire_on_commit=False)
+        return getattr(self, name)
+
+    @property
+    def _kept_accounts(self) -> bool:
+        return "identity_map" in self.__dict__
 
     def connection(self, *_args: Any, **_kwargs: Any) -> Connection:
-        """The one connection that it has."""
-        return self._joined
+        """The one connection that it has, in the transaction that was begun."""
+        if self.joined is None:
+            self.joined = Connection(self.engine, connection=self.pooled)
+            self.joined.execution_options(**{_BEGUN: True})
+            self.joined.begin()
+        return self.joined
+
+    def conclude(self) -> None:
+        """Commit."""
+        if self._kept_accounts and self.in_transaction():
+            self.commit()
+        if self.joined is None:
+            self.pooled.commit()
+        else:
+            self.joined.commit()
+
+    def let_go(self) -> None:
+        """Give the connection back; what was not committed is rolled back."""
+        if self._kept_accounts:
+            self.close()
+        if self.joined is None:
+            self.pooled.close()
+        else:
+            self.joined.close()
 
 
-def _parts(sessions: Sessions | Engine) -> tuple[Engine, dict[Any, Any] | None]:
+def engine_of(session: Session) -> Engine:
+    """Which database the session is on."""
+    if isinstance(session, _Unit):
+        return session.engine
+    return session.connection().engine
+
+
+def cursor_of(session: Session) -> Any:
+    """A cursor of the driver, in the session's transaction."""
+    if isinstance(session, _Unit):
+        return session.pooled.cursor()
+    return session.connection().connection.cursor()
+
+
+def _parts(sessions: Sessions | Engine) -> tuple[Engine, Mapping[Any, Any]]:
     """The engine, and what each session is told."""
     if isinstance(sessions, sessionmaker):
-        return sessions.kw["bind"], sessions.kw.get("info")
-    return sessions, None
+        return sessions.kw["bind"], sessions.kw.get("info") or {}
+    return sessions, {}
 
 
 @contextmanager
@@ -178,22 +232,23 @@ def transaction(sessions: Sessions | Engine, *, write: bool = True, late: bool =
     is away, full or busy for too long raises ``Unavailable``, and nothing was changed.
     """
     engine, info = _parts(sessions)
-    late = late and write and engine.dialect.name == "sqlite"
+    sqlite = engine.dialect.name == "sqlite"
+    late = late and write and sqlite
     try:
         with ExitStack() as turn:
             if write and not late:
                 _take_turn(engine, turn)
-            with engine.connect() as connection:
-                connection.execution_options(**{_WRITES: write and not late})
-                connection.begin()
-                with _Joined(connection, info) as session:
-                    session.info["writes"] = write
-                    if late:
-                        session.info["late"] = turn
-                    yield session
-                    if session.in_transaction():
-                        session.commit()
-                connection.commit()
+            session = _Unit(engine, engine.raw_connection(), info)
+            try:
+                if sqlite:
+                    _begin(session.pooled, writes=write and not late)
+                session.info["writes"] = write
+                if late:
+                    session.info["late"] = turn
+                yield session
+                session.conclude()
+            finally:
+                session.let_go()
     except Exception as cause:
         if isinstance(cause, OperationalError) or _is_operational(engine, cause):
             words = "the database cannot be used now; nothing was changed"

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import tables
 from stewardship.db.charts import KnownPatient, known_patient
+from stewardship.db.engine import engine_of
 from stewardship.domain.chart import Patient
 
 
@@ -20,7 +21,7 @@ def insert_once(session: Session, table: Table, values: dict[str, Any]) -> bool:
 
     Whether it was inserted. A loser of a race waits for the winner to commit, and can then read its row.
     """
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    make = postgresql.insert if engine_of(session).dialect.name == "postgresql" else sqlite.insert
     key = next(iter(table.primary_key))
     statement = make(table).values(values).on_conflict_do_nothing().returning(key)
     return session.connection().execute(statement).first() is not None

@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import Dialect, Executable, Table, insert
 from sqlalchemy.orm import Session
 
+from stewardship.db.engine import cursor_of, engine_of
+
 Processor = Callable[[Any], Any] | None
 
 #: Rows that one statement inserts; SQLite takes some ten thousand values in one.
@@ -89,7 +91,7 @@ class Prepared:
             cursor.execute(compiled.sql, compiled.values(given))
             found = cursor.fetchall()
             if compiled.reading is None:
-                compiled.reading = _readers(compiled.types, cursor.description, session.get_bind().dialect)
+                compiled.reading = _readers(compiled.types, cursor.description, engine_of(session).dialect)
         finally:
             cursor.close()
         reading, make = compiled.reading, compiled.make
@@ -138,12 +140,11 @@ class Prepared:
             cursor.close()
 
     def _ready(self, session: Session) -> tuple[_Compiled, Any]:
-        connection = session.connection()
-        dialect = connection.dialect
+        dialect = engine_of(session).dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
-        return compiled, connection.connection.cursor()
+        return compiled, cursor_of(session)
 
 
 def _compile(statement: Any, dialect: Dialect) -> _Compiled:

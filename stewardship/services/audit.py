@@ -22,6 +22,7 @@ from sqlalchemy import Row, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from stewardship.db import AuditKeys, documents, tables
+from stewardship.db.engine import engine_of
 from stewardship.db.prepared import Prepared
 from stewardship.domain.errors import Unavailable
 from stewardship.domain.people import Principal
@@ -83,7 +84,7 @@ def record(
     if at_once and witness is not None:
         witness.ready()
     whose = {"organisation": by.organisation_id}
-    if session.get_bind().dialect.name == "postgresql":
+    if engine_of(session).dialect.name == "postgresql":
         _LOCK.run(session, [whose])
     head = _HEAD.first(session, whose)
     seq, before = (1, NOTHING_BEFORE) if head is None else (head.seq + 1, head.mac)

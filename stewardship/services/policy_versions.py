@@ -16,6 +16,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, tables
+from stewardship.db.engine import engine_of
 from stewardship.db.findings import FindingRow
 from stewardship.db.patients import insert_once
 from stewardship.domain.errors import Unavailable
@@ -36,7 +37,7 @@ _WROTE = "wrote_policy_versions"
 def keep(session: Session, policies: Sequence[Policy], *, organisation_id: str) -> str:
     """Keep the versions that are not kept yet; the ``policies_document`` of a decision that they make."""
     named, made = _written(tuple(policies))
-    kept = _KEPT.setdefault(session.get_bind().engine, set())
+    kept = _KEPT.setdefault(engine_of(session), set())
     if (organisation_id, named) in kept:
         return named
     asked = select(_versions.c.policy_id, _versions.c.version, _versions.c.sha256).where(
