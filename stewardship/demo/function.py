@@ -33,7 +33,7 @@ from stewardship.services import (
 )
 
 _FILE = Path(__file__).parent / "function.toml"
-_CALENDAR = Calendar("America/New_York", "US", "NY")
+CALENDAR = Calendar("America/New_York", "US", "NY")
 _FILL_DAYS = 30
 _PORTION = 200
 _ITEMS = ("pain", "enjoyment", "activity")
@@ -101,8 +101,8 @@ def make(
 ) -> None:
     """Put function on record, on the first day of the demonstration. ``setup`` sets the calendar and acts as
     the scheduler would, ``prescriber`` measures and sets goals."""
-    calendars.change(session, library, _CALENDAR, by=setup, now=now)
-    today = calendars.there(now, _CALENDAR).date()
+    calendars.change(session, library, CALENDAR, by=setup, now=now)
+    today = calendars.there(now, CALENDAR).date()
     people = read()
     charts = [_chart(person, library, recipes, today, now) for person in people]
     history.store(session, charts, source="demonstration", by=setup, now=now)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import Sessions, migrate, transaction
 from stewardship.declarations import Library
-from stewardship.demo import dispensings, function, past, plans, recipes
+from stewardship.demo import dispensings, function, looks, orders, past, plans, recipes
 from stewardship.demo.clinic import Clinic, make
 from stewardship.demo.house import House
 from stewardship.domain.people import Principal, Role
@@ -42,8 +42,11 @@ def open_clinic(house: House, sessions: Sessions, library: Library, *, now: date
     with transaction(sessions) as session:
         made = organisations.ensure(session, ORGANISATION, name="Demonstration clinic", by=_SETUP, now=now)
         if made:
-            history.store(session, clinic.charts.values(), source="demonstration", by=_SETUP, now=now)
-            past.make(session, clinic, library, recipes.read(), by=_SETUP, now=now)
+            cared_for = looks.looked_at(
+                clinic, recipes.read(), library, function.CALENDAR, left=orders.shown_patients(clinic)
+            )
+            history.store(session, cared_for.charts.values(), source="demonstration", by=_SETUP, now=now)
+            past.make(session, cared_for, library, recipes.read(), by=_SETUP, now=now)
             plans.make(session, clinic, library, by=prescriber(), now=now)
             function.make(session, library, recipes.read(), setup=_SETUP, prescriber=prescriber(), now=now)
         held = house.tokens(

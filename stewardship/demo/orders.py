@@ -36,12 +36,26 @@ class Case:
 
 def cases(clinic: Clinic, library: Library, *, now: datetime) -> list[Case]:
     """All of them, in the order of the file, each written today."""
-    written = tomllib.loads((Path(__file__).parent / "orders.toml").read_text(), parse_float=Decimal)
-    return [_case(one, number, clinic, library, now) for number, one in enumerate(written["case"], 1)]
+    return [_case(one, number, clinic, library, now) for number, one in enumerate(_written(), 1)]
+
+
+def shown_patients(clinic: Clinic) -> frozenset[str]:
+    """The patients whom the orders are for."""
+    return frozenset(_patient(one, clinic) for one in _written())
+
+
+def _patient(written: Mapping[str, Any], clinic: Clinic) -> str:
+    return clinic.patient(written["kind"], written.get("which", 0))
+
+
+def _written() -> list[Mapping[str, Any]]:
+    text = (Path(__file__).parent / "orders.toml").read_text()
+    found: list[Mapping[str, Any]] = tomllib.loads(text, parse_float=Decimal)["case"]
+    return found
 
 
 def _case(written: Mapping[str, Any], number: int, clinic: Clinic, library: Library, now: datetime) -> Case:
-    patient = clinic.patient(written["kind"], written.get("which", 0))
+    patient = _patient(written, clinic)
     order = {"id": f"demo-order-{number}", **written["order"]}
     if written.get("same_as_last"):
         order |= _again(_last_prescription(clinic, patient))
