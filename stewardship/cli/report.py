@@ -108,23 +108,18 @@ def _give_out(
     *,
     now: datetime,
 ) -> None:
-    import os
     import tempfile
+    from dataclasses import replace
 
     from stewardship import exporting
-    from stewardship.config import Settings
-    from stewardship.db import migrate, transaction
-    from stewardship.declarations import load
-    from stewardship.domain.people import Principal, Role
-    from stewardship.witness import open_database
+    from stewardship.cli.placing import place
+    from stewardship.db import transaction
+    from stewardship.domain.people import Role
 
     if out is None and form in {"xlsx", "pdf"} and sys.stdout.isatty():
         raise click.UsageError(f"{form} is not for a terminal: name a file with --out")
-    settings = Settings.from_env(os.environ)
-    library = load(policies_dir=settings.policies_dir)
-    sessions = open_database(settings)
-    migrate.require_current(sessions.kw["bind"])
-    by = Principal("operator", organisation, Role.COMPLIANCE)
+    here = place(organisation)
+    sessions, library, by = here.sessions, here.library, replace(here.by, role=Role.COMPLIANCE)
     note = exporting.checkpoint_note(sessions, organisation)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spooled:
         with transaction(sessions, write=False) as session:
@@ -286,12 +281,18 @@ def _stored(organisation: str, since: datetime | None, until: datetime | None) -
 
     from stewardship.config import Settings
     from stewardship.db import connect, migrate, transaction
+    from stewardship.domain.errors import InvalidInput
     from stewardship.reports import alert_burden as counted
-    from stewardship.services import feedback
+    from stewardship.services import feedback, organisations
 
     sessions = connect(Settings.from_env(os.environ).database_url)
     migrate.require_current(sessions.kw["bind"])
     with transaction(sessions, write=False) as session:
+        known = organisations.listed(session)
+        if organisation not in known:
+            raise InvalidInput(
+                f"there is no such organisation: {', '.join(known) or 'none has been made yet'}"
+            )
         burden = counted.stored(session, organisation_id=organisation, since=since, until=until)
         ended = feedback.outcomes(session, organisation_id=organisation, since=since, until=until)
     burden.answered = counted.answers(ended)

@@ -6,6 +6,7 @@ of different policies: what differs is declared in ``ABOUT``.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,10 +25,14 @@ _overrides: Any = tables.Override.__table__
 _requests: Any = tables.ExceptionRequest.__table__
 
 
+_AMOUNT = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+
+
 @dataclass(frozen=True)
 class About:
-    """One such report. ``split`` tells the kinds of case apart, ``cases`` what a breach is called, and
-    ``covered`` is set where what matters is the share in which the policy found what it asks for."""
+    """One such report. ``split`` tells the kinds of case apart, ``by_size`` that they are amounts, which
+    stand in their own order, not the commonest first. ``cases`` is what a breach is called, and ``covered``
+    is set where what matters is the share in which the policy found what it asks for."""
 
     id: str
     policy: str
@@ -37,6 +42,7 @@ class About:
     cases: str
     split: Callable[[Decided, Said], str] | None = None
     split_title: str = ""
+    by_size: bool = False
     covered: str = ""
     limits: tuple[str, ...] = ()
 
@@ -88,6 +94,7 @@ ABOUT = (
         "Orders",
         _band,
         "Daily total with the order",
+        by_size=True,
         limits=("A threshold is a reason to look, not a limit; no target dose is implied.",),
     ),
     About(
@@ -146,7 +153,8 @@ def of_policy(about: About) -> Callable[[Session, Any, Asked], Report]:
         found: list[Table] = [Table("months", f"{about.cases} by month", BY_MONTH, rows)]
         if about.split is not None:
             columns = (Column("kind", about.split_title), Column("cases", about.cases, Kind.COUNT))
-            kinds = sorted(counted.kinds.items(), key=lambda each: (-each[1], each[0]))
+            order = _by_size if about.by_size else _commonest
+            kinds = sorted(counted.kinds.items(), key=order)
             found.append(Table("kinds", f"{about.cases} by {about.split_title.lower()}", columns, kinds))
         became: list[tuple[Value, ...]] = [(k, n, share(n, cases)) for k, n in counted.became.most_common()]
         found.append(Table("outcomes", "What became of them", OUTCOMES, became))
@@ -165,6 +173,16 @@ def of_policy(about: About) -> Callable[[Session, Any, Asked], Report]:
         )
 
     return make
+
+
+def _commonest(kind: tuple[str, int]) -> tuple[int, str]:
+    return -kind[1], kind[0]
+
+
+def _by_size(kind: tuple[str, int]) -> tuple[bool, list[Decimal], str]:
+    """By the amounts that it names; what names none is last."""
+    amounts = [Decimal(digits) for digits in _AMOUNT.findall(kind[0])]
+    return not amounts, amounts, kind[0]
 
 
 def _count(session: Session, about: About, asked: Asked) -> _Counted:

@@ -9,7 +9,7 @@ for handing on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import histories, measured
 from stewardship.domain.errors import Fault, InvalidInput
-from stewardship.domain.measures import Answer, Counted, Criterion, Measure, Standing
+from stewardship.domain.measures import Answer, Counted, Criterion, Evidence, Measure, Standing
 from stewardship.domain.measures.told import percent, shown
 from stewardship.domain.measures.totals import Run, answers, run
 from stewardship.reports.reporting import (
@@ -320,13 +320,23 @@ def _drilled(one: Run) -> Iterator[tuple[Value, ...]]:
 
 
 def _left_out(one: Run, answer: Answer) -> tuple[Value, ...]:
-    found = "; ".join(
-        f"{each.kind}: {each.said}" + ("" if each.on is None else f", {each.on.isoformat()}")
-        for each in answer.exclusions
-    )
+    found = "; ".join(_excluding(answer.exclusions))
     records = ", ".join(each.record for each in answer.exclusions) or ", ".join(answer.claims)
     stands = answer.standing.value.replace("-", " ")
     return one.measure.id, "", answer.patient, f"{stands}: {answer.reason}", found, None, None, records
+
+
+def _excluding(exclusions: Sequence[Evidence]) -> Iterator[str]:
+    """What excludes somebody: what is said again and again, once, with how often and between which days."""
+    alike: dict[str, list[date]] = {}
+    for each in exclusions:
+        days = alike.setdefault(f"{each.kind}: {each.said}", [])
+        days += [] if each.on is None else [each.on]
+    for said, days in alike.items():
+        if len(days) > 1:
+            yield f"{said}, {len(days)} from {min(days).isoformat()} to {max(days).isoformat()}"
+        else:
+            yield ", ".join([said, *(day.isoformat() for day in days)])
 
 
 def _counted(one: Run, answer: Answer, rate: Counted) -> tuple[Value, ...]:

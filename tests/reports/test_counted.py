@@ -163,13 +163,13 @@ def test_cases_by_month_with_what_became_of_them(clinic):
     check(clinic, policy, id="o-2")
     check(clinic, a_policy("high-dose-review", Met()), id="o-3")
     check(clinic, a_policy("high-dose-review", CannotTell(("dose",))), id="o-4")
-    check(clinic, a_policy("high-dose-review", Breach({"after": "120 MME"})), id="o-5", now=before)
+    check(clinic, a_policy("high-dose-review", Breach({"after": "60 MME"})), id="o-5", now=before)
     found = report(clinic, "high-dose", since=before.date(), days=31)
     assert found["months"] == [
         ("2026-10", 1, 1, share("100.0"), 0),
         ("2026-11", 4, 2, share("66.7"), 1),
     ]
-    assert found["kinds"] == [("90 MME", 2), ("120 MME", 1)]
+    assert found["kinds"] == [("60 MME", 1), ("90 MME", 2)]  # by dose
     assert found["outcomes"] == [("not overridden", 2, share("66.7")), ("overridden", 1, share("33.3"))]
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -86,6 +87,25 @@ def test_a_pdf_is_tagged_and_in_a_language():
 def test_a_picture_says_in_words_what_it_shows():
     picture = Picture("Bars", ("a", "b"), {"One": (Decimal(3), None)}, "orders")
     assert b"StructTreeRoot" in as_pdf(made(picture=picture))
+
+
+def test_columns_share_the_page_by_what_they_hold():
+    # Ids that cannot be broken, a short text and two long ones, as in lists of patients with their claims.
+    columns = (
+        Column("measure", "Measure"),
+        Column("patient", "Patient", Kind.ID),
+        Column("stands", "Stands"),
+        Column("found", "Found, beside the limit"),
+        Column("claims", "Claims", Kind.ID),
+    )
+    claims = ", ".join(f"claim-{n:04}" for n in range(40))
+    said = "; ".join(f"cancer: treatment type 03, 2026-{n:02}-01" for n in range(1, 13))
+    rows = [("pqa-ohdmp", "0250bba14c4a7bcff774385c7c7b5f3e", "excluded: cancer", said, claims)] * 60
+    one = made()
+    table = Table("a", "Patients", columns, rows)
+    whole = Made(replace(one.report, tables=(table,)), one.stamp)
+    # About nine lines a row; as columns that share nothing they took a page each, one over the other.
+    assert len(pikepdf.open(io.BytesIO(as_pdf(whole))).pages) <= 20
 
 
 def test_what_paper_cannot_hold_is_said_to_be_elsewhere():

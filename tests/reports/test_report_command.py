@@ -106,4 +106,19 @@ def test_a_report_goes_to_standard_output_as_text(clinic, database_url):
 
 
 def test_a_report_cannot_be_narrowed_by_what_it_does_not_count(database_url):
-    assert make("flags", "--prescriber", "u-1", database_url=database_url).exit_code == 2
+    refused = make("flags", "--prescriber", "u-1", database_url=database_url)
+    assert refused.exit_code == 2
+    assert "No such option" in refused.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("flags",), ("as-of", "p-1", "--at", "2026-11-21"), ("alert-burden", "--database")],
+    ids=lambda w: w[0],
+)
+def test_an_organisation_that_is_not_there_is_said(clinic, database_url, words):
+    environment = {"STEWARDSHIP_DATABASE_URL": database_url, "STEWARDSHIP_AUDIT_KEY": KEY}
+    asked = ["report", *words, "--organisation", "elsewhere"]
+    refused = CliRunner().invoke(main, asked, env=environment)
+    assert refused.exit_code == 2, refused.output
+    assert f"there is no such organisation: {ORGANISATION}" in refused.output
