@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from stewardship.declarations import Library
+from stewardship.demo.prescribers import NUMBER, npi
 from stewardship.demo.recipes import Course, Diagnosis, Kind, Lost, Product, Range, Recipes, Record
 from stewardship.domain.chart import (
     Chart,
@@ -24,7 +25,6 @@ from stewardship.domain.codes import Coding
 from stewardship.domain.dosage import DosageInstruction, Quantity
 from stewardship.domain.orders import Loss, Replacement, Setting, Supply, SupplyKind
 
-_PRESCRIBERS = 14
 _PHARMACIES = 5
 _REVIEWS_KEPT = 4
 #: Odds over this are those of what most have.
@@ -82,7 +82,7 @@ class _Writer:
         self.now = now
         self.typical = typical
         self.today = now.date()
-        self.prescriber = f"prescriber-{rng.randint(1, _PRESCRIBERS):02d}"
+        self.prescriber = npi(rng.randint(1, NUMBER))
         self.pharmacy = f"pharmacy-{rng.randint(1, _PHARMACIES)}"
         self.count = 0
 
@@ -266,7 +266,7 @@ class _Writer:
 
     def another_prescriber(self) -> str:
         """Somebody else who prescribes."""
-        return f"prescriber-{self.rng.randint(1, _PRESCRIBERS):02d}"
+        return npi(self.rng.randint(1, NUMBER))
 
     def prescription(
         self,

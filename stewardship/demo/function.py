@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from stewardship.declarations import Library
+from stewardship.demo.prescribers import npi
 from stewardship.demo.recipes import Recipes, Said
 from stewardship.domain.chart import Chart, Condition, Patient
 from stewardship.domain.dosage import DosageInstruction, Quantity
@@ -73,7 +74,7 @@ class _Person(Said, frozen=True):
     story: str
     diagnosis: str
     drug: str
-    prescriber: str
+    prescriber: int
     fills: list[_Fills]
     peg: list[_Peg]
     goals: tuple[_Goal, ...] = ()
@@ -181,7 +182,7 @@ def _supplies(person: _Person, library: Library, recipes: Recipes, today: date) 
                 days_supply=Decimal(_FILL_DAYS),
                 fill=0,
                 status="completed",
-                prescriber=person.prescriber,
+                prescriber=npi(person.prescriber),
                 pharmacy="pharmacy-2",
                 setting=Setting.OUTPATIENT,
                 reasons=(pain,),

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import Sessions, migrate, transaction
 from stewardship.declarations import Library
-from stewardship.demo import dispensings, function, looks, orders, past, plans, recipes
+from stewardship.demo import dispensings, function, looks, orders, past, plans, prescribers, recipes
 from stewardship.demo.clinic import Clinic, make
 from stewardship.demo.house import House
 from stewardship.domain.people import Principal, Role
@@ -45,6 +45,7 @@ def open_clinic(house: House, sessions: Sessions, library: Library, *, now: date
             cared_for = looks.looked_at(
                 clinic, recipes.read(), library, function.CALENDAR, left=orders.shown_patients(clinic)
             )
+            prescribers.make(session, library, by=_SETUP, now=now)
             history.store(session, cared_for.charts.values(), source="demonstration", by=_SETUP, now=now)
             past.make(session, cared_for, library, recipes.read(), by=_SETUP, now=now)
             plans.make(session, clinic, library, by=prescriber(), now=now)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.declarations import Library
 from stewardship.demo.clinic import Clinic
+from stewardship.demo.prescribers import NUMBER, npi
 from stewardship.demo.recipes import Recipes
 from stewardship.demo.stream import Mix, Signed, read, stream
 from stewardship.domain.chart import Chart
@@ -32,7 +33,6 @@ from stewardship.services.orders import Checked
 _SEED = 2311
 #: The days before the first start on which orders were checked, and how many on each.
 _FIRST, _EVERY, _A_DAY = 90, 3, 5
-_PRESCRIBERS = 14
 #: Of a hundred: stops that a prescriber overrides, cards that somebody reports about, exceptions that are
 #: asked for, and those of them that the first who is asked declines or that wait.
 _OVERRIDDEN, _REPORTED, _ASKED_FOR, _DECLINED, _WAIT = 45, 55, 40, 25, 15
@@ -102,7 +102,7 @@ class _Past:
 
     def work(self, signed: Signed, ago: int) -> None:
         """An order is checked when it is signed, and people do what they do about what was found."""
-        prescriber = signed.order.prescriber or f"prescriber-{self.rng.randint(1, _PRESCRIBERS):02d}"
+        prescriber = signed.order.prescriber or npi(self.rng.randint(1, NUMBER))
         order = replace(signed.order, id=f"past-{ago:02d}-{signed.order.id}", prescriber=prescriber)
         beside = tuple(replace(other, id=f"{order.id}-beside") for other in signed.beside)
         then = signed.chart.as_of + timedelta(minutes=self.rng.randint(0, 110))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
 from stewardship.db import AuditKeys, connect, migrate, transaction
 from stewardship.declarations import load
+from stewardship.demo import prescribers as registry
 from stewardship.demo.house import House
 from stewardship.demo.people import PEOPLE, let_in, login_of
 from stewardship.domain.people import Principal, Role
-from stewardship.services import login, organisations, passwords, users
+from stewardship.domain.prescribers import is_npi
+from stewardship.services import login, organisations, passwords, prescribers, users, worklists
 from tests.builders import NOW
 
 BY = Principal("setup", "demo-clinic", Role.ADMIN)
@@ -65,6 +68,24 @@ def test_a_password_that_somebody_changed_is_left_alone(place, library):
     with transaction(sessions) as session:
         users.set_password(session, "demo-admin", kept, by=BY, now=NOW)
     assert login_of("admin") not in open_(place, library)
+
+
+def test_the_prescribers_are_in_the_registry_under_numbers_that_nobody_was_given(place, library):
+    _, sessions = place
+    with transaction(sessions) as session:
+        registry.make(session, library, by=BY, now=NOW)
+    with transaction(sessions, write=False) as session:
+        known = [read.prescriber for read in prescribers.listed(session, by=BY)]
+        reader = Principal("demo-prescriber", "demo-clinic", Role.PRESCRIBER)
+        assert worklists.known_as(session, by=reader)[-1] == registry.npi(3)
+    numbers = {registry.npi(number) for number in range(1, registry.NUMBER + 1)}
+    assert {one.npi for one in known} == numbers
+    assert len(numbers) == registry.NUMBER
+    assert all(is_npi(one) and one.startswith("2") for one in numbers)
+    assert {one.user_id for one in known} - {""} <= {f"demo-{name}" for name in PEOPLE}
+    # Peers are compared within a specialty, so that there are several of one.
+    assert max(Counter(one.specialty for one in known).values()) > 2
+    assert any(one.certifications[0].until < NOW.date() for one in known)
 
 
 def test_they_have_an_address_that_reaches_nobody(place, library):
