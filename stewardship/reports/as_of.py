@@ -1,8 +1,8 @@
 """A patient's chart and the policies as they stood at an instant, on which an order would have been judged.
 
 The chart is made of what is on record now and was by then. A record that was rewritten since (a corrected
-dispensing, a diagnosis that was updated) cannot be shown as it was: how many were written later is said, and
-a decision of that time holds the chart that it was made on.
+dispensing, a diagnosis that was updated) is shown as it stood where its former words are still on record
+(``rewritten``), and marked; how many records were written later is said in any case.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from stewardship.domain.chart import Chart, Patient
 from stewardship.domain.codes import Coding
 from stewardship.domain.orders import Supply
 from stewardship.domain.policy import Policy
+from stewardship.reports import rewritten
 from stewardship.reports.reporting import Asked, Column, Kind, Report, Table, Value
 
 _patients: Any = tables.Patient.__table__
@@ -38,12 +39,14 @@ SUPPLIES = (
     Column("quantity", "Quantity"),
     Column("status", "Status", Kind.ID),
     Column("record", "Record", Kind.ID),
+    Column("rewritten", "Rewritten since"),
 )
 RECORDS = (
     Column("kind", "Kind", Kind.ID),
     Column("what", "What"),
     Column("on", "On", Kind.DATE),
     Column("record", "Record", Kind.ID),
+    Column("rewritten", "Rewritten since"),
 )
 POLICIES = (
     Column("policy", "Policy", Kind.ID),
@@ -61,9 +64,11 @@ DECISIONS = (
 )
 LATER = (Column("kind", "Kind", Kind.ID), Column("records", "Written after the instant", Kind.COUNT))
 _REWRITTEN = (
-    "A record that was rewritten since is among those written since: what it said before is in the decisions "
-    "of that time, each of which holds the chart that it was made on."
+    "What was rewritten since is marked. A dispensing stands as it had been reported by then; of any other "
+    "record the former words are known from the last decision until then alone. What no such decision knew "
+    "is not shown as it was: it is counted among what was written since."
 )
+_AS_REPORTED = "yes; as it was reported by then"
 _NOTHING = "Nothing was on record."
 _LAST = 20
 #: What is read by the moment at which it was recorded.
@@ -77,6 +82,14 @@ def as_of(session: Session, library: Any, asked: Asked, *, patient: str, at: dat
         row.id, Patient(row.ehr_id, row.birth_date, row.sex, row.deceased), row.data_as_of
     )
     chart = charts.chart_of(session, library, known, organisation_id=asked.organisation_id, as_of=at)
+    supplies, records = _supplies(chart.supplies), _records(chart)
+    reported = rewritten.dispensings(session, library, row, at, known=chart.supplies)
+    supplies += _supplies(reported, _AS_REPORTED)
+    former = rewritten.of_last_decision(session, row, at)
+    if former is not None:
+        note = f"yes; as the decision of {former.made_at:%Y-%m-%d %H:%M} UTC had it"
+        supplies += _supplies(former.chart.supplies, note)
+        records += _records(former.chart, note)
     day = at.astimezone(UTC).date()
     return Report(
         id=ID,
@@ -85,12 +98,12 @@ def as_of(session: Session, library: Any, asked: Asked, *, patient: str, at: dat
         asked=Asked(asked.organisation_id, day, day + timedelta(days=1), patient=row.id),
         tables=(
             Table("facts", f"As of {at:%d %B %Y, %H:%M:%S} UTC", FACTS, _facts(row, chart, at)),
-            Table("supplies", "Prescribed and dispensed", SUPPLIES, _supplies(chart.supplies), _NOTHING),
+            Table("supplies", "Prescribed and dispensed", SUPPLIES, _latest_first(supplies), _NOTHING),
             Table(
                 "records",
                 "Diagnoses, findings, procedures, plans, goals, visits",
                 RECORDS,
-                _records(chart),
+                records,
                 _NOTHING,
             ),
             Table("policies", "Policies in force", POLICIES, _policies(library.in_force(day))),
@@ -153,8 +166,12 @@ def _facts(row: Any, chart: Chart, at: datetime) -> list[tuple[Value, ...]]:
     return [*told]
 
 
-def _supplies(found: Iterable[Supply]) -> list[tuple[Value, ...]]:
-    rows = [
+def _latest_first(rows: list[tuple[Value, ...]]) -> list[tuple[Value, ...]]:
+    return sorted(rows, key=lambda row: (row[2] or date.min, row[6]), reverse=True)
+
+
+def _supplies(found: Iterable[Supply], rewritten_since: str = "") -> list[tuple[Value, ...]]:
+    return [
         (
             one.kind.value,
             one.drug.name if one.drug else one.medication.label,
@@ -163,13 +180,13 @@ def _supplies(found: Iterable[Supply]) -> list[tuple[Value, ...]]:
             "" if one.quantity is None else f"{one.quantity.value:f} {one.quantity.unit or ''}".strip(),
             one.status,
             one.id,
+            rewritten_since,
         )
         for one in found
     ]
-    return sorted(rows, key=lambda row: (row[2] or date.min, row[6]), reverse=True)
 
 
-def _records(chart: Chart) -> list[tuple[Value, ...]]:
+def _records(chart: Chart, rewritten_since: str = "") -> list[tuple[Value, ...]]:
     rows: list[tuple[Value, ...]] = []
     for kind, several in (
         (
@@ -185,7 +202,10 @@ def _records(chart: Chart) -> list[tuple[Value, ...]]:
         ("goal", [(one.id, one.codings, one.said, one.from_on) for one in chart.goals]),
         ("encounter", [(one.id, one.codings, one.setting, one.from_on) for one in chart.encounters]),
     ):
-        rows += [(kind, _words(codings, more), on, record) for record, codings, more, on in several]
+        rows += [
+            (kind, _words(codings, more), on, record, rewritten_since)
+            for record, codings, more, on in several
+        ]
     return rows
 
 
