@@ -20,7 +20,7 @@ from stewardship.domain.chart import Goal, Observation, Procedure
 from stewardship.domain.codes import LOINC, STEWARDSHIP, CodeSets, Coding
 from stewardship.domain.goals import GoalEvent
 from stewardship.domain.instruments import Instrument
-from stewardship.domain.measurements import Reporter, scored
+from stewardship.domain.measurements import Measured, Reporter, scored
 from stewardship.domain.reviews import State
 
 FUNCTION = Coding(STEWARDSHIP, "function-measured", "Function or goals measured")
@@ -38,6 +38,22 @@ _links: Any = function_tables.ReassessmentMeasurement.__table__.c
 _reviews: Any = function_tables.Reassessment.__table__.c
 _goals: Any = function_tables.FunctionGoal.__table__.c
 _events: Any = function_tables.FunctionGoalEvent.__table__.c
+
+
+def measured_of(row: Any, instruments: Mapping[str, Instrument], *, sex: str) -> Measured:
+    """A row of measurements as the domain knows it: a score is made of its answers again."""
+    answers = documents.decode(row.answers, dict[str, Decimal])
+    return Measured(
+        id=row.id,
+        instrument=row.instrument_id,
+        version=row.version,
+        taken_at=row.taken_at,
+        taken_on=row.taken_on,
+        answers=answers,
+        reported_by=Reporter(row.reported_by),
+        function=bool(row.satisfies_review),
+        score=scored(instruments, row.instrument_id, row.version, answers, sex=sex),
+    )
 
 
 def selects(like_a_supply: Callable[..., list[Any]]) -> list[Any]:

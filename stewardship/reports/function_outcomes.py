@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import documents, function_tables, histories, tables
+from stewardship.db import function_tables, histories, tables
+from stewardship.db.function_facts import measured_of
 from stewardship.domain.chart import Chart, Patient
 from stewardship.domain.goals import GoalEvent
 from stewardship.domain.instruments import Verdict
-from stewardship.domain.measurements import Measured, Reporter, scored, trends
+from stewardship.domain.measurements import Measured, trends
 from stewardship.domain.therapy import mme_on
 from stewardship.reports.reporting import Asked, Column, Kind, Listed, Picture, Report, Table, Value
 
@@ -124,22 +125,7 @@ def _measured(session: Session, library: Any, asked: Asked) -> Iterator[tuple[st
     )
     rows = session.connection().execute(found)
     for patient, mine in groupby(rows, key=lambda row: str(row.patient_id)):
-        yield patient, [_one(row, library) for row in mine]
-
-
-def _one(row: Any, library: Any) -> Measured:
-    answers = documents.decode(row.answers, dict[str, Decimal])
-    return Measured(
-        id=row.id,
-        instrument=row.instrument_id,
-        version=row.version,
-        taken_at=row.taken_at,
-        taken_on=row.taken_on,
-        answers=answers,
-        reported_by=Reporter(row.reported_by),
-        function=bool(row.satisfies_review),
-        score=scored(library.instruments, row.instrument_id, row.version, answers, sex=row.sex),
-    )
+        yield patient, [measured_of(row, library.instruments, sex=row.sex) for row in mine]
 
 
 def _dose(session: Session, library: Any, asked: Asked, patient: str, first: date, last: date) -> str:

@@ -7,6 +7,7 @@ then on. The same measurement sent again under its id is the same one; another u
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -17,12 +18,13 @@ from sqlalchemy.orm import Session
 from stewardship.db import documents, function_tables, tables
 from stewardship.db.charts import KnownPatient, known_patient
 from stewardship.db.engine import new_id
+from stewardship.db.function_facts import measured_of
 from stewardship.db.patients import ensure_patient, insert_once
 from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Patient
 from stewardship.domain.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
 from stewardship.domain.instruments import Instrument, score
-from stewardship.domain.measurements import Measured, Reporter, Trend, measures_function, scored, trends
+from stewardship.domain.measurements import Measured, Reporter, Trend, measures_function, trends
 from stewardship.domain.people import Principal, Role
 from stewardship.services import audit, calendars
 from stewardship.services.calendars import Calendars
@@ -231,19 +233,8 @@ _OF_PATIENT = Prepared(
 
 
 def _measured(row: Row[Any], instruments: Mapping[str, Instrument], sex: str | None = None) -> Measured:
-    answers = documents.decode(row.answers, dict[str, Decimal])
-    return Measured(
-        id=row.id,
-        instrument=row.instrument_id,
-        version=row.version,
-        taken_at=row.taken_at,
-        taken_on=row.taken_on,
-        answers=answers,
-        reported_by=Reporter(row.reported_by),
-        function=bool(row.satisfies_review),
-        score=scored(
-            instruments, row.instrument_id, row.version, answers, sex=row.sex if sex is None else sex
-        ),
+    return replace(
+        measured_of(row, instruments, sex=row.sex if sex is None else sex),
         in_error=row.in_error or "",
         reviewed=bool(row.reviewed),
     )

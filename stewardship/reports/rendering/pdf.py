@@ -54,9 +54,14 @@ def _values(made: Made) -> dict[str, Any]:
         "currency": stamp.currency,
         "checkpoint": stamp.checkpoint,
         "wide": wide,
-        "picture": None if report.picture is None else _picture(report.picture),
+        "picture": None if report.picture is None or not _shows(report.picture) else _picture(report.picture),
         "tables": tables,
     }
+
+
+def _shows(picture: Picture) -> bool:
+    """Whether there is a bar in it: all may be withheld, or nothing was counted."""
+    return any(value for values in picture.series.values() for value in values)
 
 
 def _picture(picture: Picture) -> dict[str, Any]:
