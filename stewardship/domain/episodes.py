@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
+from operator import attrgetter
 
 from stewardship.domain.dosage import expected_days
 from stewardship.domain.drugs import Drug, DrugClass
@@ -172,7 +173,7 @@ def spans(taken: Iterable[Exposure]) -> list[Span]:
     """
     in_hand: dict[object, int] = {}
     found: list[Span] = []
-    for exposure in sorted(taken, key=_by_start):
+    for exposure in sorted(taken, key=_BY_START):
         drug, length, first = exposure.drug, exposure.days, exposure.start.toordinal()
         if length is None:
             length = 1
@@ -181,24 +182,31 @@ def spans(taken: Iterable[Exposure]) -> list[Span]:
         if length < 1:
             continue
         key = drug.opioid_codes if drug is not None else exposure.supply.id
-        first = max(first, in_hand.get(key, 0) + 1)
+        carried = in_hand.get(key, 0)
+        if carried >= first:
+            first = carried + 1
         in_hand[key] = last = first + length - 1
         found.append((first, last))
     return union(found)
 
 
-def _by_start(exposure: Exposure) -> date:
-    return exposure.start
+_BY_START = attrgetter("start")
 
 
 def union(parts: Iterable[Span]) -> list[Span]:
     """The same days as disjoint spans, in order."""
     merged: list[Span] = []
+    begun = reached = None
     for first, last in sorted(parts):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
-        else:
-            merged.append((first, last))
+        if reached is None or begun is None:
+            begun, reached = first, last
+        elif first > reached + 1:
+            merged.append((begun, reached))
+            begun, reached = first, last
+        elif last > reached:
+            reached = last
+    if reached is not None and begun is not None:
+        merged.append((begun, reached))
     return merged
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from stewardship.domain.codes import Coding
-from stewardship.domain.dosage import DosageInstruction, Quantity, expected_days
+from stewardship.domain.dosage import DailyDose, DosageInstruction, Quantity, doses, expected_days
 from stewardship.domain.drugs import Drug, Medication
 from stewardship.domain.values import quick
 
@@ -125,6 +125,11 @@ class Order:
         """How many days it lasts: the longer of what it states and what its quantity yields when used up
         at the highest dose of its instructions. ``None`` when neither is known."""
         return longest_days(self.days_supply, expected_days(self.drug, self.dosage, self.quantity))
+
+    @cached_property
+    def doses(self) -> tuple[DailyDose, ...]:
+        """The daily dose by every road for which something is stated: signature first, then supply."""
+        return doses(self.drug, self.dosage, self.quantity, self.days_supply)
 
 
 def longest_days(*known: Decimal | None) -> int | None:

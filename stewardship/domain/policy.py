@@ -321,7 +321,7 @@ def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
     if isinstance(answer, NotApplicable):
         return _not_applicable(policy, answer.because)
     if applies.phases and order is not None:
-        answer = replace(answer, facts={**answer.facts, **_phase_facts(order)})
+        answer = _told_too(answer, _phase_facts(order))
     if isinstance(answer, Met):
         return _quiet(policy, _PASS, facts=answer.facts)
     for exemption in applies.exemptions:
@@ -376,6 +376,15 @@ _PASS, _SILENT, _INFO = Outcome.PASS, Enforcement.SILENT, Severity.INFO
 _NO_ORDER = NotApplicable("asked about an order only")
 _NOT_AT_ORDER = NotApplicable("asked when a chart is opened only")
 _OTHER_DRUG = NotApplicable("the ordered product is not of a class that this policy is about")
+
+
+def _told_too(answer: Met | Breach | CannotTell, more: Facts) -> Met | Breach | CannotTell:
+    facts = {**answer.facts, **more}
+    if isinstance(answer, Met):
+        return Met(facts)
+    if isinstance(answer, Breach):
+        return Breach(facts, answer.notice)
+    return CannotTell(answer.missing, facts)
 
 
 def _phase_facts(order: Order) -> Facts:

@@ -50,6 +50,16 @@ def exposed(
     year of opioids yesterday was exposed yesterday. ``unknown_days`` bounds supplies of unknown length.
     """
     wanted = frozenset(classes)
+    key = ("exposed", wanted, first, until, unknown_days)
+    known: Told | None = chart.kept.get(key)
+    if known is None:
+        known = chart.kept[key] = _exposed(chart, wanted, first, until, unknown_days)
+    return known
+
+
+def _exposed(
+    chart: Chart, wanted: frozenset[DrugClass], first: date, until: date, unknown_days: int
+) -> Told:
     maybe: Told | None = None
     for exposure, reached in reversed(reaching(chart, first, until, unknown_days=unknown_days)):
         if exposure.supply.kind is _DRAFT:

@@ -44,7 +44,7 @@ class MaxDaysSupply(OrderRule):
     def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
         days = order.days
         first = order.starts_on.toordinal()
-        earlier = [e for e in chart.opioid_analgesics if e.supply.id != order.id and not self._is_chronic(e)]
+        earlier = [e for e in self._not_chronic(chart) if e.supply.id != order.id]
         draft = Exposure(_as_supply(order), order.starts_on, days)
         covered = spans([*earlier, draft])
         length = days or 1
@@ -87,6 +87,13 @@ class MaxDaysSupply(OrderRule):
         ordered = "days not stated" if days is None else f"{days} day{'' if days == 1 else 's'} ordered"
         serial = f", {in_window} within {self.window_days} days" if in_window > length else ""
         return f"{ordered}{serial}, limit {self.max_days}"
+
+    def _not_chronic(self, chart: Chart) -> list[Exposure]:
+        key = ("not chronic", self.chronic_sets, self.chronic_treatment_types)
+        known: list[Exposure] | None = chart.kept.get(key)
+        if known is None:
+            known = chart.kept[key] = [e for e in chart.opioid_analgesics if not self._is_chronic(e)]
+        return known
 
     def _is_chronic(self, exposure: Exposure) -> bool:
         supply = exposure.supply

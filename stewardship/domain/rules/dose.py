@@ -20,6 +20,9 @@ from stewardship.domain.rules.kinds import ChartRule, OrderRule
 from stewardship.domain.therapy import mme_around, mme_on, on_opioids_since
 from stewardship.domain.wording import FactValue
 
+# A member is looked up in its enumeration slowly.
+_SIGNATURE, _SUPPLY = Basis.SIGNATURE, Basis.SUPPLY
+
 
 @dataclass(frozen=True, slots=True)
 class HighDoseReview(OrderRule):
@@ -47,7 +50,7 @@ class HighDoseReview(OrderRule):
             **_totals("before", around.before, chart),
             "mme_per_day": self.mme_per_day,
             "factor_set": self.factor_set.id,
-            "dose_gap": _written_and_supplied(order, drug),
+            "dose_gap": _written_and_supplied(order),
         }
         over = around.after.reaches(self.mme_per_day)
         if over:
@@ -59,11 +62,10 @@ class HighDoseReview(OrderRule):
         return Met(facts)
 
 
-def _written_and_supplied(order: Order, drug: Drug) -> str:
+def _written_and_supplied(order: Order) -> str:
     """How the instructions and the quantity of the order disagree; the higher of the two was counted."""
-    computed = doses(drug, order.dosage, order.quantity, order.days_supply)
-    written = next((d for d in computed if d.basis is Basis.SIGNATURE), None)
-    supplied = next((d for d in computed if d.basis is Basis.SUPPLY), None)
+    written = next((d for d in order.doses if d.basis is _SIGNATURE), None)
+    supplied = next((d for d in order.doses if d.basis is _SUPPLY), None)
     if written is None or supplied is None:
         return ""
     found = gap(written, supplied, tolerance_percent=Decimal(0))
