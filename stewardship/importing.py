@@ -18,16 +18,22 @@ from typing import Any
 from sqlalchemy import Engine
 
 from stewardship.db import Sessions, claims, transaction
+from stewardship.db.engine import begin_writing
+from stewardship.db.tidying import tidy
 from stewardship.domain.dispensings import RowFault
 from stewardship.domain.errors import StewardshipError, Unavailable
 from stewardship.domain.feeds import Broken, Brought, FeedTerms, ImportStatus, Item, Refusal, Remark, Row
 from stewardship.domain.people import Principal
 from stewardship.intake.feeds import Feed
+from stewardship.pacing import Pace
 from stewardship.services import imports
 from stewardship.services.imports import Report
 
-#: Items of one transaction. More are quicker in all, and keep an order waiting longer.
+#: Items of one transaction at the most: what is got ready beforehand is held in memory.
 PORTION = 1000
+
+#: After so many items the log of an SQLite database is tidied up: well before somebody else's commit would.
+_TIDY_EVERY = 500
 
 #: How often, and how long in seconds, to wait until an import that somebody else begins can be named.
 _LOOKS, _PAUSE = 50, 0.1
@@ -88,12 +94,22 @@ def go_on(
         items = feed.items()
         for _ in islice(items, position):
             pass
-        while some := list(islice(items, portion)):
-            ready = imports.ready(some)
-            with transaction(sessions) as session:
+        pace, untidy = Pace(portion), 0
+        while some := list(islice(items, pace.items)):
+            ready = imports.ready(some, terms)
+            with transaction(sessions, late=True) as session:
+                now = clock()
+                looked = imports.look(session, begun.id, ready, at=position, terms=terms, by=by, now=now)
+                begin_writing(session)
+                since = time.perf_counter()
                 position = imports.take(
-                    session, begun.id, ready, at=position, terms=terms, by=by, now=clock()
+                    session, begun.id, ready, looked, at=position, terms=terms, by=by, now=now
                 )
+            pace.took(time.perf_counter() - since, len(some))
+            untidy += len(some)
+            if untidy >= _TIDY_EVERY:
+                tidy(_engine(sessions))
+                untidy = 0
             progress(position)
         with transaction(sessions) as session:
             imports.end(session, begun.id, by=by, now=clock())

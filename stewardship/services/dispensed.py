@@ -14,10 +14,11 @@ from hashlib import sha256
 from itertools import islice, pairwise
 from typing import Any
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import import_tables, sparse, tables
+from stewardship.db.among import Among
 from stewardship.db.prepared import Prepared
 from stewardship.domain.corrections import Standing, stands
 from stewardship.domain.dispensings import Dispensed, DispensingReport, Pharmacy, Reporting
@@ -44,17 +45,22 @@ _TOGETHER = 500
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A row as it is kept, which the database need not be asked for: the id of its dispensing, and what it
-    says apart from its source."""
+    """A row as it is kept, which the database need not be asked for: the id of its dispensing, what it says
+    apart from its source, and the supply that it comes to when nothing else is reported of the dispensing
+    (none of a void), without whose and when."""
 
     row: Dispensed
     dispensing_id: str
     document: str
+    alone: Mapping[str, Any] | None
 
 
-def written(row: Dispensed) -> Written:
-    """The row as it is kept."""
-    return Written(row, row.key.id, sparse.encode(row, without=_APART, shared=_SHARED))
+def written(row: Dispensed, *, zip_code: str, terms: FeedTerms) -> Written:
+    """The row as it is kept; ``zip_code`` is the patient's."""
+    name = row.key.id
+    standing = stands([row])
+    alone = None if standing.void else _supply(name, standing, zip_code, terms)
+    return Written(row, name, sparse.encode(row, without=_APART, shared=_SHARED), alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +83,21 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """How many rows said something new, how many did not, and what the new ones come to."""
+class Compared:
+    """Rows held against what was told before: how many say something new, how many do not, what the new ones
+    come to, and all that has to be written for it."""
 
     stored: int
     unchanged: int
     versions: str
+    sources: Sequence[Mapping[str, Any]]
+    reports: Sequence[Mapping[str, Any]]
+    #: Supplies that no longer stand (patient, dispensing), and those that stand now.
+    gone: Sequence[tuple[str, str]]
+    new: Sequence[Mapping[str, Any]]
 
 
-def take(
+def compare(
     session: Session,
     arrived: Sequence[Arrived],
     terms: FeedTerms,
@@ -93,15 +105,15 @@ def take(
     import_id: str,
     by: Principal,
     now: datetime,
-) -> Taken:
-    """Keep the rows, and bring the supplies of their patients up to them."""
+) -> Compared:
+    """What becomes of these rows. Nothing is written yet: it stands while nobody else reports."""
     ids = [one.written.dispensing_id for one in arrived]
     before = _told(session, ids, organisation_id=by.organisation_id)
     after = {name: list(told) for name, told in before.items()}
     seen = {(name, told.version) for name, several in before.items() for told in several}
     sources = _Sources(session, by.organisation_id)
     reports: list[dict[str, Any]] = []
-    fresh: dict[str, int] = {}
+    fresh: dict[str, list[Arrived]] = {}
     for name, one in zip(ids, arrived, strict=True):
         row, document = one.written.row, one.written.document
         source_id = sources.id_of(row)
@@ -110,7 +122,7 @@ def take(
             continue
         seen.add((name, version))
         after.setdefault(name, []).append(Told(row, one.whose, version))
-        fresh[name] = fresh.get(name, 0) + 1
+        fresh.setdefault(name, []).append(one)
         reports.append(
             {
                 "organisation_id": by.organisation_id,
@@ -126,41 +138,54 @@ def take(
                 "received_at": now,
             }
         )
-    sources.write()
-    if reports:
-        _INSERT_REPORT.load(session, reports)
-    stored = _bring_up(session, before, {name: after[name] for name in fresh}, fresh, terms, by=by, now=now)
+    stored, gone, new = _brought_up(before, after, fresh, terms, by=by, now=now)
     said = sha256("".join(report["version"] for report in reports).encode()).hexdigest()
-    return Taken(stored, len(arrived) - stored, said)
+    return Compared(stored, len(arrived) - stored, said, sources.unknown(), reports, gone, new)
 
 
-def _bring_up(
-    session: Session,
+def keep(session: Session, compared: Compared, *, organisation_id: str) -> None:
+    """Keep the rows, and bring the supplies of their patients up to them."""
+    for statement, rows in ((_INSERT_SOURCE, compared.sources), (_INSERT_REPORT, compared.reports)):
+        if rows:
+            statement.load(session, rows)
+    remove(session, compared.gone, organisation_id=organisation_id)
+    if compared.new:
+        _INSERT_SUPPLY.load(session, compared.new)
+
+
+def _brought_up(
     before: Mapping[str, Sequence[Told]],
     after: Mapping[str, Sequence[Told]],
-    fresh: Mapping[str, int],
+    fresh: Mapping[str, Sequence[Arrived]],
     terms: FeedTerms,
     *,
     by: Principal,
     now: datetime,
-) -> int:
-    """Write the supplies that changed; how many of the fresh rows changed something as they came."""
+) -> tuple[int, list[tuple[str, str]], list[dict[str, Any]]]:
+    """How many of the fresh rows changed something as they came, and the supplies that changed by it: those
+    that go, and those that come."""
     new: list[dict[str, Any]] = []
     gone: list[tuple[str, str]] = []
     stored = 0
-    for name, several in after.items():
+    for name, came in fresh.items():
+        several = after[name]
+        if len(several) == 1:
+            # The first of its dispensing, as most are: what it comes to was worked out before.
+            stored += 1
+            supply, whose = came[0].written.alone, came[0].whose
+            if supply is not None and whose.patient_id is not None:
+                mine = {"patient_id": whose.patient_id, "organisation_id": by.organisation_id}
+                new.append({**supply, **mine, "recorded_at": now})
+            continue
         was, becomes = _state(name, before.get(name, ()), terms), _state(name, several, terms)
-        stored += _said_something(name, several, fresh[name], was, becomes, terms)
+        stored += _said_something(name, several, len(came), was, becomes, terms)
         if was == becomes:
             continue
         if was is not None and was.supply is not None:
             gone.append((was.supply["patient_id"], name))
         if becomes is not None and becomes.supply is not None:
             new.append(becomes.supply | {"organisation_id": by.organisation_id, "recorded_at": now})
-    remove(session, gone, organisation_id=by.organisation_id)
-    if new:
-        _INSERT_SUPPLY.load(session, new)
-    return stored
+    return stored, gone, new
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +227,11 @@ def standing_supply(
     whose = whose_is(standing, told)
     if standing.void or whose.patient_id is None:
         return None
-    supply = supply_of(standing.row, known_as=name, zip_code=whose.zip_code, payments=terms.payments)
-    return supply_row(supply) | {"patient_id": whose.patient_id}
+    return _supply(name, standing, whose.zip_code, terms) | {"patient_id": whose.patient_id}
+
+
+def _supply(name: str, standing: Standing, zip_code: str, terms: FeedTerms) -> dict[str, Any]:
+    return supply_row(supply_of(standing.row, known_as=name, zip_code=zip_code, payments=terms.payments))
 
 
 def whose_is(standing: Standing, told: Iterable[Told]) -> Resolved:
@@ -231,7 +259,14 @@ def remove(session: Session, gone: Iterable[tuple[str, str]], *, organisation_id
 
 # --- reading what was told -----------------------------------------------------------------------
 
-_TOLD = (
+_ORGANISATION: Any = bindparam("organisation")
+# Most rows are the first of theirs: that is asked without a join, for it is asked of every row.
+_KNOWN = Prepared(
+    select(_reports.c.dispensing_id)
+    .distinct()
+    .where(_reports.c.organisation_id == _ORGANISATION, Among(_reports.c.dispensing_id, "dispensings"))
+)
+_TOLD = Prepared(
     select(
         _reports.c.dispensing_id,
         _reports.c.version,
@@ -252,20 +287,21 @@ _TOLD = (
             _identities.c.id == _reports.c.identity_id,
         ),
     )
+    .where(_reports.c.organisation_id == _ORGANISATION, Among(_reports.c.dispensing_id, "dispensings"))
+)
+_KNOWN_SOURCES = Prepared(
+    select(_sources.c.id).where(_sources.c.organisation_id == _ORGANISATION, Among(_sources.c.id, "sources"))
 )
 
 
 def _told(session: Session, ids: Iterable[str], *, organisation_id: str) -> dict[str, list[Told]]:
     """Everything that was ever reported of these dispensings."""
     found: dict[str, list[Told]] = {}
-    mine = _reports.c.organisation_id == organisation_id
-    # Most rows are the first of theirs: that is asked without a join, for it is asked of every row.
-    first = select(_reports.c.dispensing_id).distinct().where(mine, _reports.c.dispensing_id.in_(set(ids)))
-    known = session.connection().execute(first).scalars().all()
+    mine = {"organisation": organisation_id}
+    known = [row.dispensing_id for row in _KNOWN.rows(session, mine | {"dispensings": set(ids)})]
     if not known:
         return found
-    asked = _TOLD.where(mine, _reports.c.dispensing_id.in_(known))
-    for row in session.connection().execute(asked):
+    for row in _TOLD.rows(session, mine | {"dispensings": known}):
         source, identity = sparse.plain(row.source), sparse.plain(row.identity)
         report: DispensingReport = sparse.restored(source["report"], DispensingReport)
         pharmacy: Pharmacy = sparse.restored(source.get("pharmacy", {}), Pharmacy)
@@ -299,20 +335,15 @@ class _Sources:
             self._new[known] = document
         return known
 
-    def write(self) -> None:
-        """Keep those that are new."""
-        asked = select(_sources.c.id).where(
-            _sources.c.organisation_id == self._organisation_id, _sources.c.id.in_(list(self._new))
-        )
-        known = set(self._session.connection().execute(asked).scalars())
-        # Whoever stores rows of the organisation is alone in it, so that nobody writes the same meanwhile.
-        new = [
+    def unknown(self) -> list[dict[str, Any]]:
+        """The rows of those that nobody has written yet."""
+        given = {"organisation": self._organisation_id, "sources": list(self._new)}
+        known = {row.id for row in _KNOWN_SOURCES.rows(self._session, given)}
+        return [
             {"organisation_id": self._organisation_id, "id": source_id, "document": document}
             for source_id, document in self._new.items()
             if source_id not in known
         ]
-        if new:
-            _INSERT_SOURCE.load(self._session, new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import claims, import_tables
 from stewardship.db.engine import new_id, transaction
 from stewardship.db.patients import insert_once
 from stewardship.db.prepared import Prepared
-from stewardship.domain.dispensings import RowFault
+from stewardship.domain.dispensings import Pharmacy, RowFault
 from stewardship.domain.errors import Conflict, NotFound
 from stewardship.domain.feeds import (
     UNREADABLE,
@@ -37,7 +37,7 @@ from stewardship.domain.feeds import (
     Row,
 )
 from stewardship.domain.people import Principal
-from stewardship.services import audit, dispensed, history, matching, pharmacies
+from stewardship.services import audit, dispensed, history, matching, pharmacies, since
 
 #: Faults that a report lists; the count of rejected rows is always whole.
 MOST_LISTED = 10_000
@@ -46,6 +46,30 @@ _LONGEST_SOURCE = 500
 _imports: Any = import_tables.Import.__table__
 _faults: Any = import_tables.ImportFault.__table__
 _INSERT_FAULT = Prepared.insert(_faults)
+# The first of several reasons why a file is not whole says enough.
+_ADVANCE = (
+    update(_imports)
+    .where(
+        _imports.c.organisation_id == bindparam("organisation"),
+        _imports.c.id == bindparam("import_id"),
+        _imports.c.position == bindparam("at"),
+        _imports.c.status == ImportStatus.RUNNING.value,
+    )
+    .values(
+        position=bindparam("to"),
+        seen_at=bindparam("now"),
+        reason=func.coalesce(
+            func.nullif(_imports.c.reason, ""), bindparam("broken", type_=_imports.c.reason.type)
+        ),
+        **{
+            name: _imports.c[name] + bindparam(f"more_{name}")
+            for name in ("rows", "stored", "unchanged", "rejected")
+        },
+    )
+)
+# What is done to orders changes nothing that an import looks at before it writes. Of any other entry of the
+# trail it is not known, and the import looks again.
+_OF_ORDERS = frozenset({"order.checked", "order.submitted"})
 # A connection that checked references while the tables were small goes on reading them from end to end: with
 # a file of a million rows, from a quick import to one that never ends.
 _FORGET_PLANS = text("DISCARD PLANS")
@@ -189,7 +213,7 @@ class Portion:
     rows: Mapping[int, tuple[Row, str, dispensed.Written]]
 
 
-def ready(items: Sequence[Item]) -> Portion:
+def ready(items: Sequence[Item], terms: FeedTerms) -> Portion:
     """A portion to be stored. What can be worked out without the database is worked out here, so that
     others do not wait for it."""
     digests: dict[int, str] = {}
@@ -200,11 +224,23 @@ def ready(items: Sequence[Item]) -> Portion:
             digest = digests.get(id(item.patient))
             if digest is None:
                 digest = digests[id(item.patient)] = matching.digest_of(item.patient)
-            rows[number] = item, digest, dispensed.written(item.dispensed)
+            zip_code = item.patient.address.zip
+            rows[number] = item, digest, dispensed.written(item.dispensed, zip_code=zip_code, terms=terms)
     return Portion(items, rows)
 
 
-def take(
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a portion comes to by what is on record up to the entry ``seen`` of the trail: whose its patients
+    are, which of its pharmacies are not ours, and what its rows say that is new. Nothing of it is written."""
+
+    seen: int
+    foreign: frozenset[str]
+    weighed: matching.Weighed
+    compared: dispensed.Compared
+
+
+def look(
     session: Session,
     import_id: str,
     portion: Portion,
@@ -213,16 +249,52 @@ def take(
     terms: FeedTerms,
     by: Principal,
     now: datetime,
-) -> int:
-    """Store the portion behind position ``at``; the position behind it.
-
-    Raises ``Conflict`` when somebody else stored them meanwhile.
-    """
+) -> Look:
+    """Look at what is on record for a portion, so that ``take`` only has to write, and others wait for the
+    writing alone."""
     matching.hold_identities(session, organisation_id=by.organisation_id)
     if session.get_bind().dialect.name == "postgresql":
         session.connection().execute(_FORGET_PLANS)
     else:
         session.connection().execute(_ROOM)
+    seen = since.last_entry(session, organisation_id=by.organisation_id)
+    foreign = pharmacies.foreign(session, _named(portion), by=by)
+    ours = {n: one for n, one in portion.rows.items() if one[0].dispensed.pharmacy.key not in foreign}
+    described = {digest: row.patient for row, digest, _ in ours.values()}
+    weighed = matching.weigh(session, described, terms.matching, by=by, now=now)
+    arrived = [
+        dispensed.Arrived(at + 1 + number, row.line, written, weighed.whose[digest])
+        for number, (row, digest, written) in ours.items()
+    ]
+    compared = dispensed.compare(session, arrived, terms, import_id=import_id, by=by, now=now)
+    return Look(seen, foreign, weighed, compared)
+
+
+def _named(portion: Portion) -> list[Pharmacy]:
+    named = [row.dispensed.pharmacy for row, _, _ in portion.rows.values()]
+    return named + [p for item in portion.items if isinstance(item, Heard) for p in item.pharmacies]
+
+
+def take(
+    session: Session,
+    import_id: str,
+    portion: Portion,
+    looked: Look,
+    *,
+    at: int,
+    terms: FeedTerms,
+    by: Principal,
+    now: datetime,
+) -> int:
+    """Store the portion behind position ``at``; the position behind it. When something that was looked at may
+    have changed since, it is looked at again first.
+
+    Raises ``Conflict`` when somebody else stored them meanwhile.
+    """
+    foreign = pharmacies.meet(session, _named(portion), by=by, now=now)
+    happened = since.happened(session, looked.seen, organisation_id=by.organisation_id)
+    if foreign != looked.foreign or not happened <= _OF_ORDERS:
+        looked = look(session, import_id, portion, at=at, terms=terms, by=by, now=now)
     tally = _Tally()
     faults: list[dict[str, Any]] = []
 
@@ -243,24 +315,23 @@ def take(
         )
 
     items = portion.items
-    named = [item.dispensed.pharmacy for item in items if isinstance(item, Row)]
-    named += (pharmacy for item in items if isinstance(item, Heard) for pharmacy in item.pharmacies)
-    foreign = pharmacies.meet(session, named, by=by, now=now)
-    rows: list[int] = []
     for number, item in enumerate(items):
         seq = at + 1 + number
         if isinstance(item, Row):
             if item.dispensed.pharmacy.key in foreign:
                 tally.rejected += 1
                 fault(seq, [RowFault(item.line, "PHA", "PHA", "pharmacy-of-another")], of_row=True)
-            else:
-                rows.append(number)
         elif isinstance(item, Refusal):
             tally.rejected += 1
             fault(seq, item.faults, of_row=True)
         elif isinstance(item, Remark):
             fault(seq, [item.fault], of_row=False)
-    _take_rows(session, import_id, portion, rows, at, tally, terms, by=by, now=now)
+    if looked.weighed.whose:
+        matching.keep(session, looked.weighed)
+        dispensed.keep(session, looked.compared, organisation_id=by.organisation_id)
+        tally.stored += looked.compared.stored
+        tally.unchanged += looked.compared.unchanged
+        tally.versions = looked.compared.versions
     _take_brought(
         session, [item for item in items if isinstance(item, Brought)], tally, terms, by=by, now=now
     )
@@ -384,32 +455,6 @@ class _Tally:
         }
 
 
-def _take_rows(
-    session: Session,
-    import_id: str,
-    portion: Portion,
-    rows: Sequence[int],
-    at: int,
-    tally: _Tally,
-    terms: FeedTerms,
-    *,
-    by: Principal,
-    now: datetime,
-) -> None:
-    if not rows:
-        return
-    taken_in = [(at + 1 + number, *portion.rows[number]) for number in rows]
-    described = {digest: row.patient for _, row, digest, _ in taken_in}
-    whose = matching.resolve(session, described, terms.matching, by=by, now=now)
-    arrived = [
-        dispensed.Arrived(seq, row.line, written, whose[digest]) for seq, row, digest, written in taken_in
-    ]
-    taken = dispensed.take(session, arrived, terms, import_id=import_id, by=by, now=now)
-    tally.stored += taken.stored
-    tally.unchanged += taken.unchanged
-    tally.versions = taken.versions
-
-
 def _take_brought(
     session: Session,
     brought: Sequence[Brought],
@@ -447,20 +492,16 @@ def _advance(
     by: Principal,
     now: datetime,
 ) -> None:
-    values: dict[str, Any] = {name: _imports.c[name] + n for name, n in tally.counts().items()}
-    if broken is not None:
-        # The first of several says enough.
-        values["reason"] = func.coalesce(func.nullif(_imports.c.reason, ""), broken)
-    changed = session.connection().execute(
-        update(_imports)
-        .where(
-            _imports.c.organisation_id == by.organisation_id,
-            _imports.c.id == import_id,
-            _imports.c.position == at,
-            _imports.c.status == ImportStatus.RUNNING.value,
-        )
-        .values(position=position, seen_at=now, **values)
-    )
+    given = {
+        "organisation": by.organisation_id,
+        "import_id": import_id,
+        "at": at,
+        "to": position,
+        "now": now,
+        "broken": broken or "",
+        **{f"more_{name}": n for name, n in tally.counts().items()},
+    }
+    changed = session.connection().execute(_ADVANCE, given)
     if changed.rowcount != 1:
         raise Conflict("somebody else goes on with this import; nothing of this portion was stored twice")
 

@@ -17,10 +17,11 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import import_tables, sparse, tables
+from stewardship.db.among import Among
 from stewardship.db.import_tables import CandidateStatus
 from stewardship.db.patients import insert_once
 from stewardship.db.prepared import Prepared
@@ -50,6 +51,27 @@ _INSERT_PATIENT = Prepared.insert(_patients)
 _INSERT_IDENTITY = Prepared.insert(_identities)
 _INSERT_NUMBER = Prepared.insert(_numbers)
 _INSERT_LINK = Prepared.insert(_links)
+_ORGANISATION: Any = bindparam("organisation")
+_KNOWN = Prepared(
+    select(_identities.c.digest, _identities.c.id, _identities.c.patient_id).where(
+        _identities.c.organisation_id == _ORGANISATION, Among(_identities.c.digest, "digests")
+    )
+)
+# That an identity is somebody's is no condition here: SQLite would take it for one that an index answers, and
+# read all identities of the organisation.
+_NEAR = select(_identities.c.id, _identities.c.patient_id, _identities.c.document).where(
+    _identities.c.organisation_id == _ORGANISATION
+)
+_SAME_KEY = Prepared(_NEAR.where(Among(_identities.c.match_key, "match_keys")))
+_SAME_NUMBER = Prepared(
+    _NEAR.where(
+        _identities.c.id.in_(
+            select(_numbers.c.identity_id).where(
+                _numbers.c.organisation_id == _ORGANISATION, Among(_numbers.c.value, "numbers")
+            )
+        )
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,34 +115,56 @@ def digest_of(identity: Identity, *, record: str = "") -> str:
     return sha256(f"{record}\x1f{sparse.encode(identity)}".encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Whose identities are, each by its digest, and what has to be kept of those never seen before."""
+
+    whose: Mapping[str, Resolved]
+    written: _Written
+
+
 def resolve(
     session: Session, identities: Mapping[str, Identity], rules: MatchRules, *, by: Principal, now: datetime
-) -> dict[str, Resolved]:
+) -> Mapping[str, Resolved]:
     """Whose these identities are, each by its digest; those never seen before are matched now, in their
     order."""
+    weighed = weigh(session, identities, rules, by=by, now=now)
+    keep(session, weighed)
+    return weighed.whose
+
+
+def weigh(
+    session: Session, identities: Mapping[str, Identity], rules: MatchRules, *, by: Principal, now: datetime
+) -> Weighed:
+    """As ``resolve``, without writing: what it says stands while nobody else changes whose identities are."""
     known = _known(session, identities, by.organisation_id)
     new = {digest: identity for digest, identity in identities.items() if digest not in known}
+    written = _Written()
     if new:
         described = {
             digest: traits(identity, rules) for digest, identity in new.items() if not identity.is_animal
         }
         pool = near(session, described.values(), rules, organisation_id=by.organisation_id)
-        written = _Written()
         for digest, identity in new.items():
             known[digest] = _match(
                 identity, digest, described.get(digest), pool, rules, written, by=by, now=now
             )
-        _write(session, written)
-    return {digest: Resolved(*known[digest], identity.address.zip) for digest, identity in identities.items()}
+    whose = {
+        digest: Resolved(*known[digest], identity.address.zip) for digest, identity in identities.items()
+    }
+    return Weighed(whose, written)
+
+
+def keep(session: Session, weighed: Weighed) -> None:
+    """Write what was weighed."""
+    _write(session, weighed.written)
 
 
 def _known(
     session: Session, digests: Iterable[str], organisation_id: str
 ) -> dict[str, tuple[str, str | None]]:
-    asked = select(_identities.c.digest, _identities.c.id, _identities.c.patient_id).where(
-        _identities.c.organisation_id == organisation_id, _identities.c.digest.in_(list(digests))
-    )
-    return {row.digest: (row.id, row.patient_id) for row in session.connection().execute(asked)}
+    found = _KNOWN.rows(session, {"organisation": organisation_id, "digests": digests})
+    return {row.digest: (row.id, row.patient_id) for row in found}
 
 
 def _match(
@@ -193,24 +237,13 @@ class Pool:
 def near(session: Session, described: Iterable[Traits], rules: MatchRules, *, organisation_id: str) -> Pool:
     """The known identities that any of these may be."""
     wanted = list(described)
-    columns = (_identities.c.id, _identities.c.patient_id, _identities.c.document)
-    mine = (_identities.c.organisation_id == organisation_id, _identities.c.patient_id.is_not(None))
-    keys = {one.key for one in wanted}
-    found = {
-        row.id: row
-        for row in session.connection().execute(
-            select(*columns).where(*mine, _identities.c.match_key.in_(keys))
-        )
-    }
-    values = {number.value for one in wanted for number in one.numbers}
-    if values:
-        same = select(_numbers.c.identity_id).where(
-            _numbers.c.organisation_id == organisation_id, _numbers.c.value.in_(values)
-        )
-        asked = select(*columns).where(*mine, _identities.c.id.in_(same))
-        found |= {row.id: row for row in session.connection().execute(asked)}
+    mine = {"organisation": organisation_id}
+    found = _SAME_KEY.rows(session, mine | {"match_keys": {one.key for one in wanted}})
+    numbers = {number.value for one in wanted for number in one.numbers}
+    if numbers:
+        found += _SAME_NUMBER.rows(session, mine | {"numbers": numbers})
     pool = Pool(rules)
-    for row in found.values():
+    for row in {row.id: row for row in found if row.patient_id is not None}.values():
         pool.add(Described(row.id, row.patient_id, traits(sparse.decode(row.document, Identity), rules)))
     return pool
 

@@ -15,7 +15,9 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from stewardship.db import import_tables
+from stewardship.db.among import Among
 from stewardship.db.patients import insert_once
+from stewardship.db.prepared import Prepared
 from stewardship.domain.currency import Silence, expected_by
 from stewardship.domain.dispensings import Pharmacy
 from stewardship.domain.errors import NotFound
@@ -33,22 +35,42 @@ _HEARD = (
     )
     .values(data_as_of=bindparam("moment"), expected_by=bindparam("due"))
 )
+_OURS = Prepared(
+    select(_pharmacies.c.id, _pharmacies.c.bound).where(
+        _pharmacies.c.organisation_id == bindparam("organisation"), Among(_pharmacies.c.id, "keys")
+    )
+)
+_NUMBERS = ("npi", "ncpdp", "dea")
+_BOUND = Prepared(
+    select(_pharmacies.c.organisation_id, *(_pharmacies.c[kind] for kind in _NUMBERS)).where(
+        _pharmacies.c.bound, or_(*(Among(_pharmacies.c[kind], kind) for kind in _NUMBERS))
+    )
+)
 
 
 def meet(session: Session, pharmacies: Iterable[Pharmacy], *, by: Principal, now: datetime) -> frozenset[str]:
     """Make the rows of those that are new; the keys of those that report to other organisations alone."""
     by_key = {pharmacy.key: pharmacy for pharmacy in pharmacies}
-    asked = select(_pharmacies.c.id, _pharmacies.c.bound).where(
-        _pharmacies.c.organisation_id == by.organisation_id, _pharmacies.c.id.in_(list(by_key))
-    )
-    ours = {row.id: row.bound for row in session.connection().execute(asked)}
-    foreign = _bound_elsewhere(
-        session, [p for key, p in by_key.items() if not ours.get(key)], by.organisation_id
-    )
+    ours, foreign = _ours_and_foreign(session, by_key, by.organisation_id)
     for key, pharmacy in by_key.items():
         if key not in ours and key not in foreign:
             insert_once(session, _pharmacies, _row(pharmacy, by=by, now=now))
     return foreign
+
+
+def foreign(session: Session, pharmacies: Iterable[Pharmacy], *, by: Principal) -> frozenset[str]:
+    """The keys of those that report to other organisations alone."""
+    by_key = {pharmacy.key: pharmacy for pharmacy in pharmacies}
+    return _ours_and_foreign(session, by_key, by.organisation_id)[1]
+
+
+def _ours_and_foreign(
+    session: Session, by_key: Mapping[str, Pharmacy], organisation_id: str
+) -> tuple[set[str], frozenset[str]]:
+    given = {"organisation": organisation_id, "keys": list(by_key)}
+    ours = {row.id: row.bound for row in _OURS.rows(session, given)}
+    asked = [pharmacy for key, pharmacy in by_key.items() if not ours.get(key)]
+    return set(ours), _bound_elsewhere(session, asked, organisation_id)
 
 
 def _row(pharmacy: Pharmacy, *, by: Principal, now: datetime) -> dict[str, Any]:
@@ -74,20 +96,14 @@ def _bound_elsewhere(
     asked = list(pharmacies)
     if not asked:
         return frozenset()
-    numbers = {
-        kind: {getattr(pharmacy, kind) for pharmacy in asked} - {""} for kind in ("npi", "ncpdp", "dea")
-    }
-    same = or_(*(_pharmacies.c[kind].in_(list(values)) for kind, values in numbers.items()))
-    found = select(_pharmacies.c.organisation_id, *(_pharmacies.c[kind] for kind in numbers)).where(
-        _pharmacies.c.bound, same
-    )
-    bound = session.connection().execute(found).all()
+    numbers = {kind: {getattr(pharmacy, kind) for pharmacy in asked} - {""} for kind in _NUMBERS}
+    bound = _BOUND.rows(session, numbers)
 
     def is_foreign(pharmacy: Pharmacy) -> bool:
         whose = {
             row.organisation_id
             for row in bound
-            if any(getattr(row, kind) and getattr(row, kind) == getattr(pharmacy, kind) for kind in numbers)
+            if any(getattr(row, kind) and getattr(row, kind) == getattr(pharmacy, kind) for kind in _NUMBERS)
         }
         return bool(whose) and organisation_id not in whose
 

@@ -1,4 +1,4 @@
-"""One import in a process of its own, to be killed: address, file, items a portion."""
+"""One import in a process of its own, to be killed: address, file, items a portion at the most."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ ROWS, PEOPLE, PORTION = 10_000, 500, 250
 #: How many kills. A release asks for 30: ``IMPORT_KILLS=30 pytest tests/services/test_imports_killed.py``.
 #: (Not under the service's own prefix, for what has that is taken away from the tests.)
 KILLS = int(os.environ.get("IMPORT_KILLS", "6"))
-#: A process is killed behind so many portions at the most, of the forty that a file has, and within so many
-#: seconds more: somewhere in the next one, or, behind none, while it starts.
-BEHIND, WITHIN = 12, 0.25
+#: A process is killed when it has stored so many items at the most, of the ten thousand and some that a file
+#: has, and within so many seconds more: somewhere in the next ones, or, behind none, while it starts.
+BEHIND, WITHIN = 3000, 0.25
 
 
 def content(number: int) -> bytes:
@@ -43,15 +43,20 @@ def content(number: int) -> bytes:
 
 
 def killed(url: str, file: Path, behind: int, after: float) -> bool:
-    """Import the file in a process that is killed so many seconds after it has said of so many portions that
-    they are stored; whether it was still at work."""
+    """Import the file in a process that is killed so many seconds after it has stored so many items; whether
+    it was still at work."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.services.killed", url, str(file), str(PORTION)],
         cwd=ROOT, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        for _ in range(behind):
-            if not process.stdout.readline():
+        first = None
+        while behind:
+            said = process.stdout.readline()
+            if not said.strip().isdigit():
+                break
+            first = int(said) if first is None else first
+            if int(said) - first >= behind:
                 break
         try:
             process.wait(after)
