@@ -54,14 +54,22 @@ def _charted(rule: ExemptionRule, chart: Chart) -> str:
             continue
         recorded = condition.recorded_on or condition.onset
         return f"condition {_code(condition.codings)}" + (f" of {recorded:%d %b %Y}" if recorded else "")
-    events = [("procedure", p.codings, p.sets, p.on) for p in chart.procedures if p.done]
-    events += [("encounter", e.codings, e.sets, e.from_on) for e in chart.encounters]
-    for name, codings, sets, day in events:
+    for name, codings, sets, day in _events(chart):
         if not rule.procedure_sets.isdisjoint(sets) and _within(day, rule.procedure_days, chart.today):
             return f"{name} {_code(codings)} of {day:%d %b %Y}"
     if rule.treatment_types or rule.drug_classes:
         return _supply_evidence(rule, chart)
     return ""
+
+
+def _events(chart: Chart) -> list[tuple[str, tuple[Coding, ...], frozenset[str], date | None]]:
+    known: list[tuple[str, tuple[Coding, ...], frozenset[str], date | None]] | None
+    known = chart.kept.get(("events",))
+    if known is None:
+        known = [("procedure", p.codings, p.sets, p.on) for p in chart.procedures if p.done]
+        known += [("encounter", e.codings, e.sets, e.from_on) for e in chart.encounters]
+        chart.kept[("events",)] = known
+    return known
 
 
 def _stands(condition: Condition, rule: ExemptionRule, today: date) -> bool:
