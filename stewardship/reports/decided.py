@@ -102,7 +102,7 @@ def decided(session: Session, asked: Asked) -> Iterator[Decided]:
         spoken = _spoken(session, asked.organisation_id, [row.id for row in rows])
         for row in rows:
             made = _decided(row, spoken.get(row.id, []))
-            if _fits(made, asked):
+            if fits(made.ordered, asked):
                 yield made
         if len(rows) < _PORTION:
             return
@@ -198,7 +198,8 @@ def _decided(row: Row[Any], spoken: list[str]) -> Decided:
     )
 
 
-def _fits(made: Decided, asked: Asked) -> bool:
-    if asked.prescriber and made.ordered.prescriber != asked.prescriber:
+def fits(ordered: Ordered, asked: Asked) -> bool:
+    """Whether an order is of the prescriber and the unit that is asked for."""
+    if asked.prescriber and ordered.prescriber != asked.prescriber:
         return False
-    return not asked.unit or made.ordered.setting == asked.unit
+    return not asked.unit or ordered.setting == asked.unit

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import tables
+from stewardship.db import documents, tables
 from stewardship.domain.policy import Enforcement
-from stewardship.reports.decided import decided, period
+from stewardship.reports.decided import Ordered, decided, fits, period
 from stewardship.reports.reporting import Asked, Column, Kind, Listed, Picture, Report, Table, Value, share
 
 _overrides: Any = tables.Override.__table__
@@ -134,13 +134,16 @@ def _made(session: Session, asked: Asked) -> dict[tuple[str, str], tuple[str, da
 def _exceptions(session: Session, asked: Asked) -> list[tuple[Value, ...]]:
     since, until = period(asked)
     c = _requests.c
-    found = select(c.policy_id, c.status, c.at, c.closed_at).where(
-        c.organisation_id == asked.organisation_id, c.at >= since, c.at < until
+    of_order = and_(_decisions.c.organisation_id == c.organisation_id, _decisions.c.id == c.decision_id)
+    found = (
+        select(c.policy_id, c.status, c.at, c.closed_at, _decisions.c.order_document)
+        .join(_decisions, of_order)
+        .where(c.organisation_id == asked.organisation_id, c.at >= since, c.at < until)
     )
     counts: Counter[tuple[str, str]] = Counter()
     hours: defaultdict[str, list[Decimal]] = defaultdict(list)
     for row in session.connection().execute(found):
-        if asked.policy in ("", row.policy_id):
+        if asked.policy in ("", row.policy_id) and _of(row.order_document, asked):
             counts[row.policy_id, row.status] += 1
             if row.closed_at is not None:
                 hours[row.policy_id].append(_span(row.at, row.closed_at, 3_600))
@@ -150,6 +153,13 @@ def _exceptions(session: Session, asked: Asked) -> list[tuple[Value, ...]]:
         requested = approved + declined + waiting
         rows.append((policy, requested, approved, declined, waiting, _median(hours[policy])))
     return rows
+
+
+def _of(order_document: str | None, asked: Asked) -> bool:
+    """Whether a request is about an order of whom and where it is asked for; without an order, nobody's."""
+    if order_document is None:
+        return not asked.prescriber and not asked.unit
+    return fits(documents.decode(order_document, Ordered), asked)
 
 
 def _span(since: datetime, until: datetime, seconds: int) -> Decimal:

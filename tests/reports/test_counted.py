@@ -141,7 +141,7 @@ def test_overrides_by_policy_reason_and_prescriber_with_the_time_they_took(clini
 def test_exceptions_by_how_they_ended_and_how_long_that_took(clinic):
     policy = a_policy("h", Breach(), enforcement=HARD, exception=ONE_PHARMACIST)
     for number, approve in enumerate((True, False, None)):
-        decision = check(clinic, policy, id=f"o-{number}")
+        decision = check(clinic, policy, id=f"o-{number}", prescriber="dr-1")
         with transaction(clinic) as session:
             request = decisions.request_exception(
                 session, decision, "h", reason="benefit", by=PRESCRIBER, now=NOW
@@ -150,6 +150,12 @@ def test_exceptions_by_how_they_ended_and_how_long_that_took(clinic):
                 hours = timedelta(hours=1 + 3 * approve)
                 decisions.countersign(session, request, approve=approve, by=PHARMACIST, now=NOW + hours)
     assert report(clinic, "overrides")["exceptions"] == [("h", 3, 1, 1, 1, Decimal("2.5"))]
+    # Narrowed, they are those about the orders of whom and where.
+    his = report(clinic, "overrides", prescriber="dr-1")["exceptions"]
+    assert his == [("h", 3, 1, 1, 1, Decimal("2.5"))]
+    assert report(clinic, "overrides", prescriber="somebody else")["exceptions"] == []
+    assert report(clinic, "overrides", unit="inpatient")["exceptions"] == []
+    assert report(clinic, "overrides", policy="another")["exceptions"] == []
 
 
 # --- about one policy ---------------------------------------------------------------------------------
