@@ -89,29 +89,14 @@ def _verify(organisation: str, against: Path | None, public: bool, keys: Sequenc
 def _checkpoints(against: Path | None, witness: Witness | None, known: Sequence[Verifier]) -> list[Signed]:
     """The checkpoints to hold the trail against. A file that the settings name and that is not there yet
     holds none."""
+    from stewardship.cli.witnessed import words
     from stewardship.services.notes import found_in
 
     file = against or (witness.file if witness else None)
     if file is None or (against is None and not file.exists()):
         return []
-    text = _words(file.read_text(encoding="utf-8", errors="replace"))
+    text = words(file.read_bytes())
     return found_in(text, known) if text.strip() else []
-
-
-def _words(text: str) -> str:
-    """The text itself, or all texts that a JSON report holds: a checkpoint is one of them."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return text
-    found, waiting = [], [document]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, str):
-            found.append(part)
-        elif isinstance(part, dict | list):
-            waiting += part.values() if isinstance(part, dict) else part
-    return "\n".join(found)
 
 
 def _tell(found: Verified) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, date, datetime
 
 import pytest
 from click.testing import CliRunner
 
+from stewardship import exporting
 from stewardship.cli import main
 from stewardship.config import Settings
 from stewardship.db import migrate, transaction
 from stewardship.declarations import load
 from stewardship.domain.people import Principal, Role
+from stewardship.reports.reporting import Asked, Made, Report, Stamp
 from stewardship.services import audit, orders, organisations
 from stewardship.witness import open_database
 from tests.builders import NOW, a_chart, an_order
@@ -74,10 +77,14 @@ def test_what_cannot_be_verified_says_so(house, monkeypatch, unset, tmp_path):
     assert "cannot verify" in done.output
 
 
-def test_a_report_that_bears_a_checkpoint_is_a_witness(house):
+@pytest.mark.parametrize("form", exporting.Format, ids=lambda form: form.value)
+def test_a_report_that_bears_a_checkpoint_is_a_witness(house, form):
     note = run("checkpoint", "org-1").output
-    report = house / "report.json"
-    report.write_text(json.dumps({"title": "A report", "checkpoint": note}))
+    asked = Asked("org-1", date(2026, 1, 1), date(2026, 4, 1))
+    stamp = Stamp("u-1", datetime(2026, 11, 21, tzinfo=UTC), "", note)
+    report = house / f"report.{form.value}"
+    with report.open("wb") as file:
+        exporting.write(Made(Report("x", "A report", "Counted so.", asked, ()), stamp), form, file)
     assert run("verify", "org-1", "--against", str(report)).exit_code == 0
     with transaction(opened()) as session:
         if session.get_bind().dialect.name == "sqlite":
