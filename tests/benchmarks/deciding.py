@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +36,7 @@ def benchmark(*, rounds: int, say: Say) -> None:
     chart, policies = chart_of_thirty(library, now), library.in_force(now.date())
     say(f"decide: {len(chart.supplies)} supplies, {len(policies)} policies in force; microseconds")
     say(f"{'':46}{'best':>8}{'median':>8}")
-    worst = 0.0
+    worst: dict[str, float] = {}
     for name, (order, broken) in cases(library, now).items():
         decision = check_answer(decide(policies, order, chart), broken, len(policies))
 
@@ -49,9 +50,12 @@ def benchmark(*, rounds: int, say: Say) -> None:
             raise SystemExit("the same chart is decided differently the second time")
         for kind, work in (("the chart made afresh", afresh), ("a chart asked before", again)):
             best, middle = microseconds(work, rounds=rounds)
-            worst = max(worst, best)
+            worst[kind] = max(worst.get(kind, 0.0), best)
             say(f"{f'{name}, {kind}':46}{best:8.0f}{middle:8.0f}")
-    say(f"aim: under {AIM:g} microseconds: {worst:.0f}, {'reached' if worst < AIM else 'NOT reached'}")
+    for kind, best in worst.items():
+        met = "reached" if best < AIM else "NOT reached"
+        say(f"aim: under {AIM:g} microseconds, {kind}: {best:.0f}, {met}")
+    say(f"Python {platform.python_version()}; one built with -fprofile-use, as distributions do, is quicker")
 
 
 def check_answer(decision: Decision, broken: str, policies: int) -> Decision:
