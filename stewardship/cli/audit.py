@@ -96,7 +96,8 @@ def _checkpoints(against: Path | None, witness: Witness | None, known: Sequence[
     if file is None or (against is None and not file.exists()):
         return []
     text = words(file.read_bytes())
-    return found_in(text, known) if text.strip() else []
+    # A file that somebody names is a witness or it is not; the own one may be empty yet.
+    return found_in(text, known) if against or text.strip() else []
 
 
 def _tell(found: Verified) -> None:

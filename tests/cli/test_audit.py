@@ -77,22 +77,32 @@ def test_what_cannot_be_verified_says_so(house, monkeypatch, unset, tmp_path):
     assert "cannot verify" in done.output
 
 
-@pytest.mark.parametrize("form", exporting.Format, ids=lambda form: form.value)
-def test_a_report_that_bears_a_checkpoint_is_a_witness(house, form):
+def test_a_report_of_any_format_bears_a_checkpoint_and_is_a_witness(house):
     note = run("checkpoint", "org-1").output
     asked = Asked("org-1", date(2026, 1, 1), date(2026, 4, 1))
     stamp = Stamp("u-1", datetime(2026, 11, 21, tzinfo=UTC), "", note)
-    report = house / f"report.{form.value}"
-    with report.open("wb") as file:
-        exporting.write(Made(Report("x", "A report", "Counted so.", asked, ()), stamp), form, file)
-    assert run("verify", "org-1", "--against", str(report)).exit_code == 0
+    reports = [house / f"report.{form.value}" for form in exporting.Format]
+    for form, report in zip(exporting.Format, reports, strict=True):
+        with report.open("wb") as file:
+            exporting.write(Made(Report("x", "A report", "Counted so.", asked, ()), stamp), form, file)
+        assert run("verify", "org-1", "--against", str(report)).exit_code == 0, form
     with transaction(opened()) as session:
         if session.get_bind().dialect.name == "sqlite":
             session.connection().exec_driver_sql("DROP TRIGGER audit_events_no_delete")
         session.connection().exec_driver_sql("DELETE FROM audit_events WHERE seq = 2")
-    done = run("verify", "org-1", "--against", str(report))
-    assert done.exit_code == 1
-    assert "remembers 2" in done.output
+    for report in reports:
+        done = run("verify", "org-1", "--against", str(report))
+        assert (done.exit_code, "remembers 2" in done.output) == (1, True), report
+
+
+@pytest.mark.parametrize(
+    "content", [b"%PDF-1.7 stream\nx\nendstream", b"PK\x03\x04 cut", b"\xff\x00"], ids=str
+)
+def test_a_file_that_bears_none_is_no_witness(house, content):
+    other = house / "other"
+    other.write_bytes(content)
+    done = run("verify", "org-1", "--against", str(other))
+    assert (done.exit_code, "there is no checkpoint in it" in done.output) == (2, True)
 
 
 def test_an_outsider_needs_the_public_key_alone(house, monkeypatch):

@@ -219,13 +219,13 @@ def patients(draw: st.DrawFn, stays: int = 3) -> Chart:
     return someone([replace(s, id=f"s{n}") for n, s in enumerate(supplies)], encounters=tuple(visits))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(charts=st.lists(patients(), min_size=1, max_size=6, unique_by=lambda c: c.encounters[0].id))
 def test_the_columns_say_of_every_stay_what_is_said_of_one(charts):
     agree(charts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(chart=patients(stays=1))
 def test_one_patients_answer_is_the_one_written_again(chart):
     (visit,) = chart.encounters
