@@ -17,6 +17,7 @@ and its audit event are one unit by construction.
 
 from __future__ import annotations
 
+from stewardship.db import benefit_tables as benefit_tables
 from stewardship.db import care_tables as care_tables
 from stewardship.db import flag_tables as flag_tables
 from stewardship.db import follow_up_tables as follow_up_tables

@@ -150,13 +150,19 @@ def best(benefits: Benefits, most: int) -> tuple[Benefit, ...]:
 UNTRIED = "alternative-untried"
 
 
+def therapy_since(chart: Chart, declared: Triggers) -> date | None:
+    """Since when opioid therapy goes on; ``None`` while there is none, or it is as short as acute pain is."""
+    since = on_opioids_since(chart, chart.today, max_gap_days=declared.flag_max_gap_days)
+    long_enough = since is not None and (chart.today - since).days >= declared.flag_therapy_days
+    return since if long_enough else None
+
+
 def flag(benefits: Benefits, chart: Chart, declared: Triggers) -> Flag | None:
     """The flag that suitable options are untried in somebody whose opioid therapy goes on; ``None`` while
     there is none to name, or therapy is as short as acute pain is. It stands on the supply with which
     therapy began, so that it is one flag while therapy lasts."""
-    gap = declared.flag_max_gap_days
-    since = on_opioids_since(chart, chart.today, max_gap_days=gap)
-    if since is None or (chart.today - since).days < declared.flag_therapy_days or not benefits.untried:
+    since = therapy_since(chart, declared)
+    if since is None or not benefits.untried:
         return None
     supplies = [
         e.supply for e in chart.exposures if e.drug is not None and e.drug.is_a(DrugClass.OPIOID_ANALGESIC)
@@ -165,11 +171,14 @@ def flag(benefits: Benefits, chart: Chart, declared: Triggers) -> Flag | None:
     if began is None:
         return None
     first = benefits.untried[: declared.flag_named]
+    # To the end of what is in hand: so it is the same flag on every day on which nothing new is on record.
+    today = chart.today.toordinal()
+    until = max((last for begins, last in chart.opioid_spans if begins <= today), default=today)
     return Flag(
         kind=UNTRIED,
         supply=began.id,
         on=since,
-        until=chart.today,
+        until=date.fromordinal(until),
         supplies=(began.id,),
         facts={
             "therapy_since": since,

@@ -158,12 +158,20 @@ def watch_alternatives(turn: Turn) -> Done:
     """Ask whose opioid therapy goes on while suitable alternatives are untried."""
     position: str | None = ""
     asked = changed = 0
+    with transaction(turn.running.sessions, write=False) as session:
+        terms = benefit_flags.terms_of(session, turn.library, by=turn.by)
     while position is not None:
         with transaction(turn.running.sessions) as session:
             passed = benefit_flags.look(
-                session, turn.library, by=turn.by, now=turn.running.clock(), after=position, limit=PORTION
+                session,
+                turn.library,
+                terms=terms,
+                by=turn.by,
+                now=turn.running.clock(),
+                after=position,
+                limit=PORTION,
             )
-        asked, changed, position = asked + passed.patients, changed + passed.changed, passed.position
+        asked, changed, position = asked + passed.asked, changed + passed.changed, passed.position
         if position is not None and turn.stopping():
             raise Stopped
     return Done(changed, changed if turn.run.is_late else 0, {"asked": asked})

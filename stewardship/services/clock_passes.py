@@ -8,12 +8,12 @@ are brought up with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, and_, bindparam, func, select, union_all
+from sqlalchemy import Integer, Row, and_, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, function_tables, tables
@@ -27,6 +27,7 @@ from stewardship.domain.people import Principal
 from stewardship.domain.reassessment import ClockAnswer, ask_again_on
 from stewardship.services import function_flags, reassessments
 from stewardship.services.function_flags import FlagsOfFunction
+from stewardship.services.on_record import BETWEEN, OnRecord, by_patient, joined, whole
 
 _readings: Any = function_tables.ClockReading.__table__
 _reviews: Any = function_tables.Reassessment.__table__
@@ -52,19 +53,11 @@ class Passed:
 
 
 @dataclass(frozen=True)
-class _OnRecord:
-    """How much is on record of a patient, and the moment of the newest of it."""
-
-    facts: int = 0
-    newest_at: datetime | None = None
-
-
-@dataclass(frozen=True)
 class _Asked:
     """What the clock and the flags say of one patient, on what was on record."""
 
     row: Row[Any]
-    seen: _OnRecord
+    seen: OnRecord
     chart: Chart
     answer: ClockAnswer
     function: Function
@@ -125,7 +118,7 @@ def _ask(
     session: Session,
     library: FlagsOfFunction,
     row: Row[Any],
-    seen: _OnRecord,
+    seen: OnRecord,
     *,
     by: Principal,
     now: datetime,
@@ -154,61 +147,33 @@ def untold(session: Session, organisation_id: str) -> dict[str, tuple[str, ...]]
     return {row.ehr_id: documents.decode(row.missing, tuple[str, ...]) for row in rows}
 
 
-def _of(row: Row[Any], on_record: Mapping[str, _OnRecord]) -> _OnRecord:
+def _of(row: Row[Any], on_record: Mapping[str, OnRecord]) -> OnRecord:
     """What is on record of one patient; that he has died is a fact too."""
-    seen = on_record.get(row.id, _OnRecord())
-    return _OnRecord(seen.facts + 1, seen.newest_at) if row.deceased else seen
+    seen = on_record.get(row.id, OnRecord())
+    return OnRecord(seen.facts + 1, seen.newest_at) if row.deceased else seen
 
 
-def _may_differ(seen: _OnRecord, reading: Row[Any] | None, today: date) -> bool:
+def _may_differ(seen: OnRecord, reading: Row[Any] | None, today: date) -> bool:
     if reading is None:
         return seen.facts > 0
     known = (reading.facts, reading.newest_at)
     return known != (seen.facts, seen.newest_at) or (reading.ask_on is not None and reading.ask_on <= today)
 
 
-_BETWEEN: dict[str, Any] = {"first": bindparam("first"), "last": bindparam("last")}
-
-
-def _counted(patient: Any, at: Any, source: Any, *which: Any) -> Any:
-    """How many rows of a source each patient has, and when the newest was recorded."""
-    return (
-        select(patient.label("patient_id"), func.count().label("facts"), func.max(at).label("newest_at"))
-        .select_from(source)
-        .where(
-            patient.table.c.organisation_id == bindparam("organisation"),
-            patient >= _BETWEEN["first"],
-            patient <= _BETWEEN["last"],
-            *which,
-        )
-        .group_by(patient)
-    )
-
-
-def _whole(table: Any, at: str = "recorded_at", *which: Any) -> Any:
-    return _counted(table.c.patient_id, table.c[at], table, *which)
-
-
-def _joined(owner: Any, table: Any, at: str, mine: str, its: str) -> Any:
-    """Rows that belong to a patient through another table's."""
-    same = and_(table.c.organisation_id == owner.c.organisation_id, table.c[its] == owner.c[mine])
-    return _counted(owner.c.patient_id, table.c[at], owner.join(table, same))
-
-
 #: Everything that the clock and the flags read of the patients between two, these included.
 _ON_RECORD = Prepared(
     union_all(
-        _whole(tables.Supply.__table__),
-        *(_whole(tables.Base.metadata.tables[name]) for name in FACTS),
-        _whole(_orders, "submitted_at"),
-        _joined(_orders, tables.Override.__table__, "at", "decision_id", "decision_id"),
-        _joined(_orders, tables.ExceptionRequest.__table__, "closed_at", "decision_id", "decision_id"),
-        _whole(_measurements),
-        _joined(_measurements, _errors, "at", "id", "measurement_id"),
-        _joined(_goals, _goal_events, "at", "id", "goal_id"),
+        whole(tables.Supply.__table__),
+        *(whole(tables.Base.metadata.tables[name]) for name in FACTS),
+        whole(_orders, "submitted_at"),
+        joined(_orders, tables.Override.__table__, "at", "decision_id", "decision_id"),
+        joined(_orders, tables.ExceptionRequest.__table__, "closed_at", "decision_id", "decision_id"),
+        whole(_measurements),
+        joined(_measurements, _errors, "at", "id", "measurement_id"),
+        joined(_goals, _goal_events, "at", "id", "goal_id"),
         # What the clock closes by itself follows from the rest.
-        _whole(_reviews, "closed_at", _reviews.c.closed_by.is_not(None)),
-        _whole(_reviews, "missed_at", _reviews.c.missed_at.is_not(None)),
+        whole(_reviews, "closed_at", _reviews.c.closed_by.is_not(None)),
+        whole(_reviews, "missed_at", _reviews.c.missed_at.is_not(None)),
     )
 )
 _PORTION = Prepared(
@@ -220,23 +185,14 @@ _PORTION = Prepared(
 _READINGS = Prepared(
     select(_readings).where(
         _readings.c.organisation_id == bindparam("organisation"),
-        _readings.c.patient_id >= _BETWEEN["first"],
-        _readings.c.patient_id <= _BETWEEN["last"],
+        _readings.c.patient_id >= BETWEEN["first"],
+        _readings.c.patient_id <= BETWEEN["last"],
     )
 )
 
 
-def _on_record(session: Session, asked: Mapping[str, str]) -> Mapping[str, _OnRecord]:
-    found: dict[str, list[Row[Any]]] = {}
-    for row in _ON_RECORD.rows(session, asked):
-        found.setdefault(row.patient_id, []).append(row)
-    return {patient: _together(rows) for patient, rows in found.items()}
-
-
-def _together(rows: Iterable[Row[Any]]) -> _OnRecord:
-    known = list(rows)
-    newest = max((row.newest_at for row in known if row.newest_at is not None), default=None)
-    return _OnRecord(sum(row.facts for row in known), newest)
+def _on_record(session: Session, asked: Mapping[str, str]) -> Mapping[str, OnRecord]:
+    return by_patient(_ON_RECORD.rows(session, asked))
 
 
 def _note(

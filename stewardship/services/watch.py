@@ -18,7 +18,6 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from stewardship import __version__
@@ -34,7 +33,7 @@ from stewardship.domain.flags.passing import next_look
 from stewardship.domain.flags.unrecognised import UNCHECKED_DISPENSING, unrecognised
 from stewardship.domain.orders import Supply
 from stewardship.domain.people import Principal
-from stewardship.services import audit, catalogue, unchecked
+from stewardship.services import audit, catalogue, on_record, unchecked
 from stewardship.services.flag_raising import Changes, Looked, bring_up
 
 NOT_WATCHED = "not-watched"
@@ -317,14 +316,7 @@ def _mark(
         }
         for patient, one in looks.items()
     ]
-    if not rows:
-        return
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    put = make(_watched).values(rows)
-    again = {name: put.excluded[name] for name in ("facts", "next_on", "at")}
-    session.connection().execute(
-        put.on_conflict_do_update(index_elements=list(_watched.primary_key), set_=again)
-    )
+    on_record.mark(session, _watched, rows)
 
 
 # --- the watch itself --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from stewardship.db import flag_tables, transaction
 from stewardship.domain.chart import Patient
 from stewardship.domain.reviews import State
 from stewardship.services import clock_passes
+from stewardship.services.on_record import OnRecord
 from tests.function.acting import Acting
 
 
@@ -195,7 +196,7 @@ def test_who_is_changed_while_he_is_looked_at_is_asked_about_next_time(acting, m
         calls.append(1)
         if len(calls) == 2:
             patient = next(name for name, known in found.items() if known.facts == 1)
-            found[patient] = clock_passes._OnRecord(2, found[patient].newest_at)
+            found[patient] = OnRecord(2, found[patient].newest_at)
         return found
 
     monkeypatch.setattr(clock_passes, "_on_record", once_more)

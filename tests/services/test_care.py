@@ -188,7 +188,8 @@ def test_the_nightly_look_finds_who_might_benefit_once(known, library):
 
     def look():
         with transaction(known) as session:
-            return benefit_flags.look(session, library, by=PRESCRIBER, now=now)
+            terms = benefit_flags.terms_of(session, library, by=PRESCRIBER)
+            return benefit_flags.look(session, library, terms=terms, by=PRESCRIBER, now=now)
 
     assert (look().changed, look().changed, look().position) == (1, 0, None)
     with transaction(known, write=False) as session:
