@@ -39,14 +39,14 @@ SUPPLIES = (
     Column("quantity", "Quantity"),
     Column("status", "Status", Kind.ID),
     Column("record", "Record", Kind.ID),
-    Column("rewritten", "Rewritten since"),
+    Column("written_since", "Written since"),
 )
 RECORDS = (
     Column("kind", "Kind", Kind.ID),
     Column("what", "What"),
     Column("on", "On", Kind.DATE),
     Column("record", "Record", Kind.ID),
-    Column("rewritten", "Rewritten since"),
+    Column("written_since", "Written since"),
 )
 POLICIES = (
     Column("policy", "Policy", Kind.ID),
@@ -64,9 +64,9 @@ DECISIONS = (
 )
 LATER = (Column("kind", "Kind", Kind.ID), Column("records", "Written after the instant", Kind.COUNT))
 _REWRITTEN = (
-    "What was rewritten since is marked. A dispensing stands as it had been reported by then; of any other "
-    "record the former words are known from the last decision until then alone. What no such decision knew "
-    "is not shown as it was: it is counted among what was written since."
+    "What was written here since, for the first time or again, is marked: a dispensing stands as it had been "
+    "reported by then, any other record as the last decision until then had it. What no such decision knew "
+    "is not shown as it was, and is counted among what was written since."
 )
 _AS_REPORTED = "yes; as it was reported by then"
 _NOTHING = "Nothing was on record."
@@ -97,7 +97,12 @@ def as_of(session: Session, library: Any, asked: Asked, *, patient: str, at: dat
         definition=DEFINITION,
         asked=Asked(asked.organisation_id, day, day + timedelta(days=1), patient=row.id),
         tables=(
-            Table("facts", f"As of {at:%d %B %Y, %H:%M:%S} UTC", FACTS, _facts(row, chart, at)),
+            Table(
+                "facts",
+                f"As of {at:%d %B %Y, %H:%M:%S} UTC",
+                FACTS,
+                _facts(row, chart, at, former is not None),
+            ),
             Table("supplies", "Prescribed and dispensed", SUPPLIES, _latest_first(supplies), _NOTHING),
             Table(
                 "records",
@@ -142,14 +147,15 @@ def _row(session: Session, organisation_id: str, patient: str) -> Any:
     return rows[0]
 
 
-def _facts(row: Any, chart: Chart, at: datetime) -> list[tuple[Value, ...]]:
+def _facts(row: Any, chart: Chart, at: datetime, decided: bool) -> list[tuple[Value, ...]]:
     gaps = ", ".join(sorted({gap.code for gap in chart.gaps}))
+    before = "what a decision of then was made on" if decided else "nothing"
     told = [
         ("Patient, by our own id", row.id),
         ("On record here since", f"{row.recorded_at:%d %B %Y, %H:%M} UTC"),
         (
             "Known at the instant",
-            "no: there is nothing on record from before" if row.recorded_at > at else "yes",
+            f"no: from before there is {before} on record" if row.recorded_at > at else "yes",
         ),
         ("Born", "not stated" if row.birth_date is None else row.birth_date.isoformat()),
         ("Sex", row.sex or "not stated"),
@@ -170,7 +176,7 @@ def _latest_first(rows: list[tuple[Value, ...]]) -> list[tuple[Value, ...]]:
     return sorted(rows, key=lambda row: (row[2] or date.min, row[6]), reverse=True)
 
 
-def _supplies(found: Iterable[Supply], rewritten_since: str = "") -> list[tuple[Value, ...]]:
+def _supplies(found: Iterable[Supply], since: str = "") -> list[tuple[Value, ...]]:
     return [
         (
             one.kind.value,
@@ -180,13 +186,13 @@ def _supplies(found: Iterable[Supply], rewritten_since: str = "") -> list[tuple[
             "" if one.quantity is None else f"{one.quantity.value:f} {one.quantity.unit or ''}".strip(),
             one.status,
             one.id,
-            rewritten_since,
+            since,
         )
         for one in found
     ]
 
 
-def _records(chart: Chart, rewritten_since: str = "") -> list[tuple[Value, ...]]:
+def _records(chart: Chart, since: str = "") -> list[tuple[Value, ...]]:
     rows: list[tuple[Value, ...]] = []
     for kind, several in (
         (
@@ -202,10 +208,7 @@ def _records(chart: Chart, rewritten_since: str = "") -> list[tuple[Value, ...]]
         ("goal", [(one.id, one.codings, one.said, one.from_on) for one in chart.goals]),
         ("encounter", [(one.id, one.codings, one.setting, one.from_on) for one in chart.encounters]),
     ):
-        rows += [
-            (kind, _words(codings, more), on, record, rewritten_since)
-            for record, codings, more, on in several
-        ]
+        rows += [(kind, _words(codings, more), on, record, since) for record, codings, more, on in several]
     return rows
 
 

@@ -86,7 +86,7 @@ def test_a_diagnosis_that_was_rewritten_is_shown_as_the_last_decision_had_it(cli
     assert [(row[1], row[3], row[4]) for row in then["records"]] == [("icd-10-cm M54.5", "c-1", note)]
     now, _ = as_of(clinic, NOW + 3 * HOUR)
     assert [(row[1], row[4]) for row in now["records"]] == [("icd-10-cm C61", "")]
-    assert any("What was rewritten since is marked." in words for words in made.report.limits)
+    assert any("What was written here since" in words for words in made.report.limits)
 
 
 @pytest.mark.parametrize("status", [REVISE, VOID], ids=["revised", "void"])
