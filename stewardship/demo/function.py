@@ -151,6 +151,8 @@ def _chart(person: _Person, library: Library, recipes: Recipes, today: date, now
                 category="problem-list-item",
             ),
         ),
+        # As of everybody else's, the clinic's pharmacies report everything.
+        data_as_of=now,
     )
 
 

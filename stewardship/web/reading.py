@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from stewardship.domain.policy import age_on
 from stewardship.domain.wording import said
+from stewardship.services.matching import UNNAMED
 
 ZONE = "zone"
 THEME = "theme"
@@ -124,6 +125,15 @@ def age(born: date, on: date) -> str:
     return counted(age_on(born, on), "year") + " old"
 
 
+def patient(number: str) -> str:
+    """A patient by the record number, or as one of whom only pharmacies have told."""
+    return (
+        f"Patient {number}"
+        if number and not number.startswith(UNNAMED)
+        else "Patient without a record number"
+    )
+
+
 def listed(parts: Iterable[str]) -> str:
     """a, b and c."""
     words = list(parts)
@@ -143,4 +153,5 @@ FILTERS = {
     "coded": coded,
     "age": age,
     "titled": titled,
+    "patient": patient,
 }

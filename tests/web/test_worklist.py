@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from stewardship.db import care_tables, follow_up_tables, function_tables, tables, transaction
 from stewardship.domain.people import Role
@@ -107,3 +107,23 @@ def test_pain_to_look_at_again_is_below_with_what_to_do(client):
     assert f"MRN-{name}" in page
     assert "Call between the fourth and the seventh day" in page
     assert f"/patients/{name}/assessment" in page
+
+
+def test_who_may_not_open_a_patient_is_led_to_none(client, a_review):
+    signed_in(client, Role.COMPLIANCE)
+    number = a_review("somebody", late=3)
+    page = client.get("/worklist?whose=everybody").text
+    assert f"Patient {number}" in page
+    assert 'href="/patients/' not in page
+
+
+def test_whom_only_pharmacies_know_is_shown_without_our_number_for_him(client, a_review):
+    signed_in(client, Role.PRESCRIBER)
+    number = a_review("somebody")
+    patients = tables.Patient.__table__
+    with transaction(running_of(client.application).sessions) as session:
+        own = update(patients).where(patients.c.ehr_id == number).values(ehr_id=f"feed-{number}")
+        session.execute(own)
+    page = client.get("/worklist?whose=everybody").text
+    assert "feed-" not in page
+    assert "Patient without a record number</a>" in page
