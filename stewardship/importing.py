@@ -28,6 +28,7 @@ from stewardship.intake.feeds import Feed
 from stewardship.pacing import Pace
 from stewardship.services import imports
 from stewardship.services.imports import Report
+from stewardship.services.rehearsal import Rehearsal, Repeated
 
 #: Items of one transaction at the most: what is got ready beforehand is held in memory.
 PORTION = 1000
@@ -206,16 +207,28 @@ def _engine(sessions: Sessions) -> Engine:
 # --- trying a file out ---------------------------------------------------------------------------
 
 
-def rehearse(feed: Feed, *, now: datetime, show: Callable[[Item], None] = lambda _: None) -> Imported:
-    """What a file comes to; nothing is stored. Every readable row counts as stored. ``show`` is given each
-    item."""
-    stored = rejected = 0
+def rehearse(
+    feed: Feed, terms: FeedTerms, *, now: datetime, show: Callable[[Item], None] = lambda _: None
+) -> Imported:
+    """What a file comes to by itself; nothing is stored, and what is on record is not asked. A row that says
+    what another one of the file said before counts as unchanged; every record of a system of records counts as
+    stored. ``show`` is given each item."""
+    repeated = Repeated()
+    for item in feed.items():
+        if isinstance(item, Row):
+            repeated.note(item.dispensed)
+    trial = Rehearsal(repeated, terms)
+    stored = unchanged = rejected = 0
     reason = ""
     faults: list[RowFault] = []
     remarks: list[RowFault] = []
     for item in feed.items():
         show(item)
-        if isinstance(item, Row | Brought):
+        if isinstance(item, Row):
+            changes = trial.changes(item)
+            stored += changes
+            unchanged += not changes
+        elif isinstance(item, Brought):
             stored += 1
         elif isinstance(item, Refusal):
             rejected += 1
@@ -224,7 +237,7 @@ def rehearse(feed: Feed, *, now: datetime, show: Callable[[Item], None] = lambda
             remarks.append(item.fault)
         elif isinstance(item, Broken):
             reason = reason or item.reason
-    rows = stored + rejected
+    rows = stored + unchanged + rejected
     report = Report(
         id="",
         status=imports.ended_as(reason, rows),
@@ -233,7 +246,7 @@ def rehearse(feed: Feed, *, now: datetime, show: Callable[[Item], None] = lambda
         source=feed.name,
         rows=rows,
         stored=stored,
-        unchanged=0,
+        unchanged=unchanged,
         rejected=rejected,
         position=0,
         started_at=now,

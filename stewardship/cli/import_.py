@@ -171,11 +171,12 @@ def _rehearsed(feed: Feed, *, as_json: bool) -> Imported:
     from datetime import UTC, datetime
 
     from stewardship import importing
+    from stewardship.declarations import load
 
     if not as_json:
         for line in feed.preview():
             click.echo(line)
-    return importing.rehearse(feed, now=datetime.now(UTC))
+    return importing.rehearse(feed, load().feeds, now=datetime.now(UTC))
 
 
 def _tell(name: str, done: Imported, *, as_json: bool, dry_run: bool) -> None:

@@ -213,6 +213,11 @@ def _said_something(
     return sum(one != following for one, following in pairwise(states))
 
 
+def differs(name: str, before: Sequence[Told], after: Sequence[Told], terms: FeedTerms) -> bool:
+    """Whether a dispensing comes to something else by what was told of it since."""
+    return _state(name, before, terms) != _state(name, after, terms)
+
+
 def _state(name: str, told: Sequence[Told], terms: FeedTerms) -> _State | None:
     if not told:
         return None

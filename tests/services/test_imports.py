@@ -14,7 +14,7 @@ from stewardship.db import import_tables, tables, transaction
 from stewardship.domain.errors import NotFound
 from stewardship.domain.feeds import ImportStatus
 from stewardship.importing import INCOMPLETE, UNREADABLE, WITH_REJECTIONS, exit_code, report_json
-from stewardship.services import imports, verification
+from stewardship.services import imports, rehearsal, verification
 from tests.builders import NOW
 from tests.intake.asap.files import PHARMACY, PRESCRIBER, a_file, dispensing, patient
 from tests.intake.asap.files import rows as file_rows
@@ -371,3 +371,30 @@ def test_a_pharmacy_that_is_bound_elsewhere_does_not_report_here(clinic):
 def test_a_files_name_is_data_and_nothing_else(clinic, tmp_path):
     done = bring(clinic, a_report(), name="../../../etc/\npolicy.toml\x00")
     assert done.report.source == "../../../etc/policy.toml"
+
+
+# --- trying a file out -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        lambda: file_rows(3) + file_rows(3),
+        lambda: [patient(1), dispensing(1), PRESCRIBER, dispensing(1, e01=VOID), PRESCRIBER],
+        lambda: [patient(1), *(s for n in (VOID, REVISE, VOID) for s in (dispensing(1, e01=n), PRESCRIBER))],
+        lambda: [patient(1), dispensing(1), PRESCRIBER, patient(2), dispensing(1), PRESCRIBER],
+        lambda: [*file_rows(2), patient(1), dispensing(1, e01=REVISE), PRESCRIBER, *file_rows(1)],
+    ],
+    ids=["twice", "voided", "revised after its void", "of another patient", "revised and again as new"],
+)
+def test_a_rehearsal_counts_rows_as_the_import_does(clinic, segments):
+    content = a_file(segments())
+    tried = importing.rehearse(a_feed(content), TERMS, now=NOW).report
+    done = bring(clinic, content).report
+    assert (tried.rows, tried.stored, tried.unchanged) == (done.rows, done.stored, done.unchanged)
+
+
+def test_dispensings_that_share_a_bit_are_told_apart(monkeypatch):
+    monkeypatch.setattr(rehearsal, "_BITS", 8)
+    tried = importing.rehearse(a_feed(a_file(file_rows(20) + file_rows(5))), TERMS, now=NOW).report
+    assert (tried.rows, tried.stored, tried.unchanged) == (25, 20, 5)
