@@ -232,7 +232,7 @@ class LetterAnswer(StrictSchema):
     ended = fields.List(
         fields.Dict(keys=fields.String()),
         required=True,
-        metadata={"description": "Medicines of which the supply has ended, and how many days ago."},
+        metadata={"description": "Medicines not in hand today, and within how many days the last was."},
     )
     wanting = fields.List(fields.String(), required=True)
     text = fields.String(required=True)

@@ -56,8 +56,8 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Everything that goes along. ``medicines`` are in hand today; the supply of ``ended`` ended so many days
-    ago. ``wanting`` says what its reader would miss, in words."""
+    """Everything that goes along. ``medicines`` are in hand today, those of ``ended`` were within so many
+    days. ``wanting`` says what its reader would miss, in words."""
 
     referral: Referral
     discipline: str
@@ -208,7 +208,7 @@ def told(found: Letter) -> dict[str, Any]:
             for p in found.preferences
         ],
         "medicines": None if found.medicines is None else list(found.medicines),
-        "ended": [{"medicine": name, "days_ago": ago} for name, ago in found.ended],
+        "ended": [{"medicine": name, "within_days": days} for name, days in found.ended],
         "wanting": list(found.wanting),
         "text": text(found),
     }
@@ -228,7 +228,7 @@ def text(found: Letter) -> str:
     ]
     if found.medicines is not None:
         lines.append(f"Takes: {', '.join(found.medicines) or 'nothing in hand today on record'}")
-    lines += [f"Supply ended: {name}, {ago} {'day' if ago == 1 else 'days'} ago" for name, ago in found.ended]
+    lines += [f"Taken within the last {days} days: {name}" for name, days in found.ended]
     lines += [f"Not on record: {words}" for words in found.wanting]
     return "\n".join(lines)
 

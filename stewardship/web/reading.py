@@ -84,7 +84,8 @@ def amount(value: Decimal | int | None, unit: str = "", *, places: int = 1, leas
 def fact(value: Any) -> str:
     """A fact of a finding as a person writes it; JSON's lists and dates too."""
     if isinstance(value, list):
-        return ", ".join(fact(v) for v in value) or "none"
+        apart = "; " if any(isinstance(v, Mapping) for v in value) else ", "
+        return apart.join(fact(v) for v in value) or "none"
     if isinstance(value, str) and len(value) == _ISO_DAY and value[4:5] == "-":
         try:
             return _day(date.fromisoformat(value))

@@ -12,6 +12,8 @@ from flask.testing import FlaskClient
 
 from stewardship.db import transaction
 from stewardship.domain.care import SaidBy, Stance
+from stewardship.domain.chart import Condition
+from stewardship.domain.codes import ICD10CM, Coding
 from stewardship.domain.evaluation import (
     CameBecause,
     DocumentKind,
@@ -26,7 +28,7 @@ from stewardship.domain.plan_referrals import ReferralStatus
 from stewardship.services import care, patient_wishes, plans
 from stewardship.services.plans import PlanRead
 from tests.api.conftest import ELSEWHERE, Clock
-from tests.builders import NOW, TODAY
+from tests.builders import NOW, TODAY, a_supply
 from tests.web.conftest import running_of, signed_in
 from tests.web.test_plan_pages import (
     BY,
@@ -40,7 +42,7 @@ from tests.web.test_plan_pages import (
     version_on,
     with_step,
 )
-from tests.web.test_prescriber_pages import a_patient, audited, id_in, send
+from tests.web.test_prescriber_pages import OXYCODONE, a_patient, audited, id_in, send
 
 __all__ = ["patient", "prescriber"]
 BEFORE = TODAY - timedelta(days=3)
@@ -471,3 +473,15 @@ def test_what_an_evaluation_may_not_say_is_said_beside_its_field_and_nothing_is_
         assert all(str(typed) in refused.text for name, typed in changes.items() if "note" in name)
     with transaction(running_of(app).sessions, write=False) as session:
         assert care.beside(session, running_of(app).library, id_in(patient), by=BY).assessed == ()
+
+
+def test_the_letter_does_not_say_that_nothing_is_taken_of_somebody_whose_supply_ended_yesterday(
+    app: Flask, prescriber: FlaskClient
+) -> None:
+    drug = running_of(app).library.catalogue.by_rxcui(OXYCODONE)
+    ended = a_supply(start=TODAY - timedelta(days=10), days=10, quantity=40, drug=drug)
+    pain = Condition("c-1", (Coding(ICD10CM, "M54.50", "Low back pain"),), active=True)
+    patient = a_patient(app, ended, conditions=(pain,))
+    letter = prescriber.get(f"{referred(prescriber, started(prescriber, patient))}/letter").text
+    assert "Nothing is in hand today" in letter
+    assert "No longer in hand: oxycodone" in letter
