@@ -51,7 +51,7 @@ class HoldRequest(StrictSchema):
     id = Token(
         load_default=None,
         allow_none=True,
-        validate=validate.Regexp(r"\A[0-9a-f]{32}\Z"),
+        validate=validate.Regexp(r"^[0-9a-f]{32}$"),
         metadata={"description": "The caller's own id: sent again, it is the same hold."},
     )
 

@@ -76,7 +76,7 @@ def place(
 
     ``hold_id`` is the caller's own name for it, so that a form that is sent twice places one hold. Raises
     ``Forbidden`` for anybody but compliance, ``NotFound`` for a patient who is not on record,
-    ``InvalidInput`` without a reason, ``Conflict`` when another hold has that id.
+    ``InvalidInput`` without a reason, ``Conflict`` when another hold has that id, or it was lifted.
     """
     only_compliance(by, "place a legal hold")
     words = _reason(reason)
@@ -95,6 +95,8 @@ def place(
         first = read(session, str(row["id"]), by=by)
         if (first.patient_id, first.reason, first.by_user) != (patient, words, by.user_id):
             raise Conflict("another hold was placed under this id", code="id-taken")
+        if not first.stands:
+            raise Conflict("the hold of this id was lifted; place a new one", code="already-lifted")
         return first
     detail = {"patient": known, "reason": audit.keyed_hash(session, words)}
     audit.record(session, "hold.placed", subject=str(row["id"]), by=by, now=now, detail=detail)

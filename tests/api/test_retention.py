@@ -69,6 +69,9 @@ def test_sent_twice_a_hold_is_one_and_its_id_is_nobody_elses(app, caller):
     other = officer.post(HOLDS, {**said, "reason": "another letter"})
     assert (other.status_code, json(other)["code"]) == (409, "id-taken")
     officer.post(f"{HOLDS}/{own}/lift", {"reason": "closed"})
+    # What was lifted does not stand again because a form was sent once more.
+    late = officer.post(HOLDS, said)
+    assert (late.status_code, json(late)["code"]) == (409, "already-lifted")
 
 
 @pytest.mark.parametrize(
