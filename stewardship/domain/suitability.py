@@ -49,8 +49,8 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A medicine in use, or (of a chart) last in hand within ``days_ago`` days: the shortest of the windows of
-    the groups of medicines that reaches it, not the day on which it ended."""
+    """A medicine in use, or (of a chart) last in hand within ``days_ago`` days: the shortest window of
+    a group of medicines that reaches it, not the day on which it ended."""
 
     name: str
     ingredients: frozenset[str]
