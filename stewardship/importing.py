@@ -36,6 +36,10 @@ PORTION = 1000
 #: After so many items the log of an SQLite database is tidied up: well before somebody else's commit would.
 _TIDY_EVERY = 500
 
+#: How long an upload rests, by how long it worked: it shares its process with order checks, and one thread
+#: of a process computes at a time.
+_REST = 1.0
+
 #: How often, and how long in seconds, to wait until an import that somebody else begins can be named.
 _LOOKS, _PAUSE = 50, 0.1
 
@@ -87,15 +91,17 @@ def go_on(
     clock: Callable[[], datetime],
     progress: Progress = lambda _: None,
     portion: int = PORTION,
+    rest: float = 0.0,
 ) -> None:
     """Store what is left of an import. The caller holds its claim. When something is in the way, the import
-    is marked as interrupted, if that can still be said."""
+    is marked as interrupted, if that can still be said. After each portion it rests, for ``rest`` times as
+    long as the portion took."""
     position = begun.position
     try:
         items = feed.items()
         for _ in islice(items, position):
             pass
-        pace, untidy = Pace(portion), 0
+        pace, untidy, began = Pace(portion), 0, time.perf_counter()
         while some := list(islice(items, pace.items)):
             ready = imports.ready(some, terms)
             with transaction(sessions, late=True) as session:
@@ -112,6 +118,9 @@ def go_on(
                 tidy(_engine(sessions))
                 untidy = 0
             progress(position)
+            if rest:
+                time.sleep(rest * (time.perf_counter() - began))
+                began = time.perf_counter()
         with transaction(sessions) as session:
             imports.end(session, begun.id, by=by, now=clock())
     except BaseException:
@@ -172,7 +181,9 @@ class Upload:
                     imports.resume(session, known or self._announced.id, by=by, now=clock()) if mine else None
                 )
             if begun is not None and not begun.ended:
-                go_on(sessions, self._terms, self._feed, begun, by=by, clock=clock, portion=portion)
+                go_on(
+                    sessions, self._terms, self._feed, begun, by=by, clock=clock, portion=portion, rest=_REST
+                )
 
 
 def _at_work(sessions: Sessions, digest: str, *, by: Principal) -> Imported:
@@ -211,8 +222,8 @@ def rehearse(
     feed: Feed, terms: FeedTerms, *, now: datetime, show: Callable[[Item], None] = lambda _: None
 ) -> Imported:
     """What a file comes to by itself; nothing is stored, and what is on record is not asked. A row that says
-    what another one of the file said before counts as unchanged; every record of a system of records counts as
-    stored. ``show`` is given each item."""
+    what another one of the file said before counts as unchanged; every record of a system of records counts
+    as stored. ``show`` is given each item."""
     repeated = Repeated()
     for item in feed.items():
         if isinstance(item, Row):

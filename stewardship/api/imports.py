@@ -31,7 +31,7 @@ room = Room("imports", __name__, description="Files of what was dispensed, and o
 #: Files that one process takes in at a time; whoever comes then is asked to come again.
 _MOST_AT_ONCE = 3
 _places = threading.BoundedSemaphore(_MOST_AT_ONCE)
-#: Few items a transaction: orders are checked meanwhile, and wait for no more than this.
+#: Few items a transaction at the most: what is got ready for it is got ready beside order checks.
 _PORTION = 200
 _BLOCK = 1 << 18
 _MEDIA_TYPE = "application/octet-stream"

@@ -1,8 +1,8 @@
 """What the rows of a file come to among themselves, with nothing else on record: for trying a file out.
 
-Almost every row is the only one of its dispensing. Rows of the others are held against each other as an import
-does it; so these are looked for first, in a table of bits that does not grow with the file. Dispensings that
-share a bit are looked at more closely without need, and nothing else.
+Almost every row is the only one of its dispensing. Rows of the others are held against each other as an
+import does it; so these are looked for first, in a table of bits that does not grow with the file. Where
+dispensings share a bit they are looked at more closely without need, and nothing else.
 """
 
 from __future__ import annotations
