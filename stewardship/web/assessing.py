@@ -77,9 +77,9 @@ EFFECTS = {
     Effect.DECLINED: "the patient did not want it",
 }
 PAIN_TYPES = {
-    PainType.NOCICEPTIVE: "nociceptive: from tissue",
-    PainType.NEUROPATHIC: "neuropathic: from a nerve",
-    PainType.NOCIPLASTIC: "nociplastic: from how pain is processed",
+    PainType.NOCICEPTIVE: "nociceptive",
+    PainType.NEUROPATHIC: "neuropathic",
+    PainType.NOCIPLASTIC: "nociplastic",
     PainType.MIXED: "mixed",
 }
 REASONS = {
