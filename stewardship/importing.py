@@ -43,7 +43,7 @@ _REST = 1.0
 #: How often, and how long in seconds, to wait until an import that somebody else begins can be named.
 _LOOKS, _PAUSE = 50, 0.1
 
-#: Told after each portion how many items are stored.
+#: Told before the first portion and after each how many items are stored.
 Progress = Callable[[int], None]
 
 
@@ -101,6 +101,7 @@ def go_on(
         items = feed.items()
         for _ in islice(items, position):
             pass
+        progress(position)
         pace, untidy, began = Pace(portion), 0, time.perf_counter()
         while some := list(islice(items, pace.items)):
             ready = imports.ready(some, terms)

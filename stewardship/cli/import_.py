@@ -135,6 +135,7 @@ class _Place:
             raise InvalidInput(f"{said}: {', '.join(known) or 'none has been made yet'}")
         self.terms = load().feeds
         self.by = Principal("operator", organisation, Role.ADMIN)
+        self.asked_to_end = False
 
     def take_in(self, feed: Feed, file: Path, *, quiet: bool) -> Imported:
         """Import one file, with a bar on a terminal."""
@@ -144,11 +145,28 @@ class _Place:
 
         from stewardship import importing
 
-        # A polite end stops at the last whole portion, and says so in the database.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        # A polite end stops behind a whole portion, and says so in the database. A portion that is just being
+        # stored is ended first, for it is soon over, and no driver can be interrupted anywhere.
+        storing = False
+
+        def end(*_: object) -> None:
+            self.asked_to_end = True
+            if not storing:
+                sys.exit(128 + signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, end)
+        if self.asked_to_end:  # While the last portion of the file before was stored.
+            sys.exit(128 + signal.SIGTERM)
         size = file.stat().st_size
 
-        def take(progress: Any) -> Imported:
+        def take(show: Any) -> Imported:
+            def progress(position: int) -> None:
+                nonlocal storing
+                storing = True
+                if self.asked_to_end:
+                    sys.exit(128 + signal.SIGTERM)
+                show(position)
+
             return importing.take_in(
                 self.sessions,
                 self.terms,
