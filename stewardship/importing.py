@@ -25,7 +25,7 @@ from stewardship.domain.errors import StewardshipError, Unavailable
 from stewardship.domain.feeds import Broken, Brought, FeedTerms, ImportStatus, Item, Refusal, Remark, Row
 from stewardship.domain.people import Principal
 from stewardship.intake.feeds import Feed
-from stewardship.pacing import Pace
+from stewardship.pacing import HOLD, HOLD_BESIDE, Pace
 from stewardship.services import imports
 from stewardship.services.imports import Report
 from stewardship.services.rehearsal import Rehearsal, Repeated
@@ -102,7 +102,9 @@ def go_on(
         for _ in islice(items, position):
             pass
         progress(position)
-        pace, untidy, began = Pace(portion), 0, time.perf_counter()
+        alone = _engine(sessions).dialect.name == "sqlite"
+        pace = Pace(portion, hold=HOLD if alone else HOLD_BESIDE)
+        untidy, began = 0, time.perf_counter()
         while some := list(islice(items, pace.items)):
             ready = imports.ready(some, terms)
             with transaction(sessions, late=True) as session:

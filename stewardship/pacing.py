@@ -9,6 +9,8 @@ from __future__ import annotations
 
 #: How long others may be kept waiting, in seconds: a fraction of what an order check takes.
 HOLD = 0.01
+#: The same where writers do not wait for each other, as on PostgreSQL: only its end is in the way of others.
+HOLD_BESIDE = 0.25
 
 #: With fewer items than this, beginning and ending a transaction is most of the work.
 _FEWEST = 10
