@@ -13,6 +13,7 @@ from typing import cast
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
+from stewardship.afterwards import Afterwards
 from stewardship.config import Environment, Misconfigured, Settings
 from stewardship.db import Sessions, migrate, transaction
 from stewardship.declarations import Library, load
@@ -68,6 +69,8 @@ class Runtime:
     clock: Callable[[], datetime] = utc_now
     trusted: dict[str, Trusted] = field(default_factory=dict, repr=False)
     meters: Meters = field(default_factory=Meters, repr=False)
+    #: What is still to be written down of checks that were not made.
+    afterwards: Afterwards = field(default_factory=Afterwards, repr=False)
     #: Whom the installation is connected to, and the keys of the record systems among them.
     connections: Connections = field(default_factory=Connections)
     key_ring: KeyRing = field(default_factory=KeyRing, repr=False)

@@ -16,7 +16,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
@@ -87,6 +87,7 @@ def call(service_id: str) -> Response:
     except PatientMismatch as refusal:
         _note_refusal(call, refusal.code)
         return _not_made(refusal.code)
+    g.unmade = _Unmade(call, asked)
     before = _before(asked)
     done = _check(call, asked, before)
     body = cards.answer(
@@ -105,6 +106,14 @@ class _Call:
     now: datetime
     deadline: float
     library: Library
+
+
+@dataclass(frozen=True, slots=True)
+class _Unmade:
+    """A call that was understood: what is written down of it when its check is not made."""
+
+    call: _Call
+    asked: HookRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,4 +246,31 @@ def _fault(error: Exception) -> Response:
 
 def _not_made(code: str) -> Response:
     log.warning("not checked", code=code, **whereabouts())
+    unmade: _Unmade | None = g.pop("unmade", None)
+    if unmade is not None and not unmade.asked.asks_for_nothing:
+        _write_afterwards(unmade, code)
     return json_reply(cards.not_made(code, _NOT_MADE[code]))
+
+
+def _write_afterwards(unmade: _Unmade, code: str) -> None:
+    """Leave a trace, and a flag for each order, without letting the prescriber wait for either."""
+    running, call, asked, request = runtime(), unmade.call, unmade.asked, request_id()
+    wanted = [order for order in asked.orders if order.selected] or asked.orders
+    ids = () if code == "unusable-id" else tuple(order.id for order in wanted if order.id)
+
+    def write(session: Session) -> None:
+        now, detail = running.clock(), {"channel": call.channel, "code": code}
+        audit.record(session, "order.not-checked", subject=request, by=call.by, now=now, detail=detail)
+        unchecked.raise_unmade(
+            session,
+            call.library,
+            asked.chart.patient,
+            ids,
+            channel=call.channel,
+            code=code,
+            asked_at=call.now,
+            by=call.by,
+            now=now,
+        )
+
+    running.afterwards.add(running.sessions, write)

@@ -57,9 +57,7 @@ def exposed(
     return known
 
 
-def _exposed(
-    chart: Chart, wanted: frozenset[DrugClass], first: date, until: date, unknown_days: int
-) -> Told:
+def _exposed(chart: Chart, wanted: frozenset[DrugClass], first: date, until: date, unknown_days: int) -> Told:
     maybe: Told | None = None
     for exposure, reached in reversed(reaching(chart, first, until, unknown_days=unknown_days)):
         if exposure.supply.kind is _DRAFT:

@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import tables
+from stewardship.db import documents, tables
 from stewardship.domain.policy import Outcome
 from stewardship.reports.decided import decided, period
 from stewardship.reports.reporting import Asked, Column, Kind, Listed, Picture, Report, Table, Value, share
 
 _cards: Any = tables.Card.__table__
+_events: Any = tables.AuditEvent.__table__
 
 DEFINITION = (
     "Orders that were last checked in the period and about which a policy could not tell: a fact it asks "
@@ -63,6 +64,7 @@ def unchecked(session: Session, _library: Any, asked: Asked) -> Report:
     ]
     if not asked.filters:
         whole.append(("Calls without any check", _without(session, asked)))
+        whole += [(_REFUSED.get(code, code), n) for code, n in sorted(_unmade(session, asked).items())]
     by_fact = sorted(facts.items(), key=lambda each: (-each[1], each[0]))
     return Report(
         id="unchecked",
@@ -86,6 +88,32 @@ def unchecked(session: Session, _library: Any, asked: Asked) -> Report:
             "A call that got no check is nobody's: such calls are counted where nothing is narrowed.",
         ),
     )
+
+
+#: Why a whole check was not made, as the table says it; another code stands for itself.
+_REFUSED = {
+    "patient-mismatch": "Checks not made: parts about different patients",
+    "foreign-server": "Checks not made: sent for a server that is not registered",
+    "timeout": "Checks not made: no answer in time",
+    "unavailable": "Checks not made: records could not be reached",
+    "fault": "Checks not made: a fault of the service",
+    "unusable-id": "Checks not made: an id that cannot be kept",
+}
+
+
+def _unmade(session: Session, asked: Asked) -> Counter[str]:
+    """Checks that were not made, by why, as the trail has them."""
+    since, until = period(asked)
+    c = _events.c
+    details = session.connection().execute(
+        select(c.detail).where(
+            c.organisation_id == asked.organisation_id,
+            c.action == "order.not-checked",
+            c.at >= since,
+            c.at < until,
+        )
+    )
+    return Counter(str(documents.decode_shown(detail)["code"]) for detail in details.scalars())
 
 
 def _without(session: Session, asked: Asked) -> int:

@@ -15,6 +15,9 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from stewardship.db import documents, flag_tables, import_tables, tables
+from stewardship.db.charts import known_patient
+from stewardship.db.patients import ensure_patient
+from stewardship.domain.chart import Patient
 from stewardship.domain.dispensings import Reporting
 from stewardship.domain.flags import Flag, Work
 from stewardship.domain.flags.kinds import Status
@@ -65,6 +68,42 @@ def raise_for(
         raised.opened += changes.opened
         raised.updated += changes.updated
     return raised
+
+
+def raise_unmade(
+    session: Session,
+    library: Library,
+    patient: Patient,
+    order_ids: Iterable[str],
+    *,
+    channel: str,
+    code: str,
+    asked_at: datetime,
+    by: Principal,
+    now: datetime,
+) -> Changes:
+    """Flag orders of which no check was made, for what ``code`` says (``timeout``). Such a flag ends like the
+    others: by a pharmacist, or when the order is checked after all. Drafts raise nothing."""
+    wanted = tuple(order_ids)
+    if channel in DRAFTS or not wanted:
+        return Changes()
+    own = by.organisation_id
+    known = known_patient(session, organisation_id=own, patient_id=patient.id)
+    patient_id = ensure_patient(session, known, patient, organisation_id=own, now=now)
+    day = asked_at.date()
+    facts: dict[str, FactValue] = {"policies": ("all",), "missing": ("check",), "code": code}
+    flags = [Flag(UNCHECKED_ORDER, name, day, day, (name,), facts, complete=False) for name in wanted]
+    return reconcile(
+        session,
+        library,
+        patient_id,
+        flags,
+        kinds=[UNCHECKED_ORDER],
+        source="order",
+        kept=EVERYTHING,
+        by=by,
+        now=now,
+    )
 
 
 def unchecked_orders(session: Session, work: Work, *, by: Principal, now: datetime) -> dict[str, Looked]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import sqlite3
 import threading
@@ -16,14 +17,16 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from stewardship import afterwards
 from stewardship.app import create_app
 from stewardship.cds_hooks import budget, views
 from stewardship.db import AuditKeys, connect, transaction
 from stewardship.domain.errors import InvalidInput, Unavailable
-from stewardship.domain.people import Role
+from stewardship.domain.people import Principal, Role
 from stewardship.observability import configure_logging
+from stewardship.services import unchecked
 from tests.builders import NOW
-from tests.cds_hooks.conftest import SETTINGS, Ehr, read
+from tests.cds_hooks.conftest import ORGANISATION, SETTINGS, Ehr, read
 from tests.cds_hooks.requests import NOBODY_KNOWS, a_draft, a_hook, a_new_patient, a_past, nothing_before
 from tests.intake.fhir import a_condition, a_patient, bundle, concept
 
@@ -164,6 +167,105 @@ def test_a_database_that_somebody_else_holds_is_a_card_in_time(hasty, issued, se
         holder.close()
 
 
+# --- what is left of a check that was not made -----------------------------------------------------------
+
+
+def traces(sessions, request: str, patient: str) -> tuple[list[str], list[Any]]:
+    """Why a request was not checked, as the trail has it, and the flags of its patient."""
+    asked = {"request": request, "patient": patient}
+    with transaction(sessions, write=False) as session:
+        details = session.execute(
+            text("SELECT detail FROM audit_events WHERE action = 'order.not-checked' AND subject = :request"),
+            asked,
+        )
+        flags = session.execute(
+            text(
+                "SELECT f.* FROM flags f JOIN patients p ON p.organisation_id = f.organisation_id "
+                "AND p.id = f.patient_id WHERE p.ehr_id = :patient"
+            ),
+            asked,
+        )
+        return [json.loads(one)["code"] for one in details.scalars()], list(flags.all())
+
+
+def written_by(app: Flask) -> bool:
+    return app.extensions["stewardship"].afterwards.written(60)
+
+
+def test_a_check_that_was_not_made_is_a_flag_for_each_order(app, ehr, issued, sessions, monkeypatch):
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(CANARY)
+
+    monkeypatch.setattr(views.orders, "weigh", broken)
+    patient = a_new_patient()
+    request = a_hook(patient, a_draft(patient, id=f"one-{patient}"), a_draft(patient, id=f"two-{patient}"))
+    response = ehr.post(request)
+    assert_not_made(read(response), "fault")
+    assert written_by(app)
+    codes, flags = traces(sessions, response.headers["X-Request-ID"], patient)
+    assert codes == ["fault"]
+    assert sorted(flag.key for flag in flags) == [
+        f"unchecked-order:one-{patient}",
+        f"unchecked-order:two-{patient}",
+    ]
+    assert all(CANARY not in str(flag) for flag in flags)
+
+
+def test_looking_at_a_draft_that_could_not_be_checked_raises_no_flag(app, ehr, sessions, monkeypatch):
+    monkeypatch.setattr(views.orders, "weigh", lambda *_, **__: 1 / 0)
+    patient = a_new_patient()
+    response = ehr.post(a_hook(patient, hook="order-select"))
+    assert_not_made(read(response), "fault")
+    assert written_by(app)
+    assert traces(sessions, response.headers["X-Request-ID"], patient) == (["fault"], [])
+
+
+def test_what_was_not_made_while_the_database_was_away_is_written_once_when_it_is_back(
+    library, sessions, issued, monkeypatch
+):
+    app = create_app(SETTINGS, library=library, sessions=sessions, clock=lambda: NOW)
+    real, away, tries = afterwards.transaction, threading.Event(), []
+    away.set()
+
+    @contextmanager
+    def now_and_then(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        tries.append(1)
+        if len(tries) > 3:
+            away.clear()
+        if away.is_set():
+            raise Unavailable("away", code="database")
+        with real(*args, **kwargs) as session:
+            yield session
+
+    def unreachable(*args: Any, **kwargs: Any) -> Any:
+        raise Unavailable("away", code="database")
+
+    monkeypatch.setattr(afterwards, "transaction", now_and_then)
+    monkeypatch.setattr(views.orders, "weigh", unreachable)
+    patient = a_new_patient()
+    response = Ehr(app, issued[Role.EHR]).post(a_hook(patient))
+    assert_not_made(read(response), "unavailable")
+    assert written_by(app)
+    codes, flags = traces(sessions, response.headers["X-Request-ID"], patient)
+    assert (len(tries), codes) == (4, ["unavailable"])
+    assert [flag.key for flag in flags] == [f"unchecked-order:draft-of-{patient}"]
+
+
+def test_an_order_that_is_checked_after_all_closes_its_flag(app, ehr, sessions, library, monkeypatch):
+    patient = a_new_patient()
+    with monkeypatch.context() as broken:
+        broken.setattr(views.orders, "weigh", lambda *_, **__: 1 / 0)
+        assert_not_made(ehr.ask(a_hook(patient)), "fault")
+        assert written_by(app)
+    assert ehr.ask(a_hook(patient))["extension"]["stewardship"]["decision"]
+    with transaction(sessions) as session:
+        by = Principal("watch", ORGANISATION, Role.ADMIN)
+        found = unchecked.unchecked_orders(session, library.flags.work, by=by, now=NOW)
+        ours = session.execute(text("SELECT id FROM patients WHERE ehr_id = :p"), {"p": patient}).scalar_one()
+    assert found[ours].flags == ()
+    assert found[ours].kept == set()
+
+
 # --- the wrong patient --------------------------------------------------------------------------------
 
 STRANGER = "p-stranger"
@@ -195,9 +297,9 @@ def test_a_refused_request_leaves_a_trace_that_names_nobody(ehr, sessions):
     response = ehr.post(a_hook("p-mine", a_draft(STRANGER)))
     with transaction(sessions, write=False) as session:
         row = session.execute(
-            text("SELECT * FROM audit_events WHERE action = 'order.not-checked' ORDER BY seq DESC LIMIT 1")
+            text("SELECT * FROM audit_events WHERE action = 'order.not-checked' AND subject = :request"),
+            {"request": response.headers["X-Request-ID"]},
         ).one()
-    assert row.subject == response.headers["X-Request-ID"]
     assert "patient-mismatch" in row.detail
     assert "p-mine" not in str(row)
 
