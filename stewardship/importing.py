@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from stewardship.db import Sessions, claims, transaction
 from stewardship.db.engine import begin_writing
-from stewardship.db.tidying import tidy
+from stewardship.db.tidying import Tidying
 from stewardship.domain.dispensings import RowFault
 from stewardship.domain.errors import StewardshipError, Unavailable
 from stewardship.domain.feeds import Broken, Brought, FeedTerms, ImportStatus, Item, Refusal, Remark, Row
@@ -32,9 +32,6 @@ from stewardship.services.rehearsal import Rehearsal, Repeated
 
 #: Items of one transaction at the most: what is got ready beforehand is held in memory.
 PORTION = 1000
-
-#: After so many items the log of an SQLite database is tidied up: well before somebody else's commit would.
-_TIDY_EVERY = 500
 
 #: How long an upload rests, by how long it worked: it shares its process with order checks, and one thread
 #: of a process computes at a time.
@@ -104,7 +101,7 @@ def go_on(
         progress(position)
         alone = _engine(sessions).dialect.name == "sqlite"
         pace = Pace(portion, hold=HOLD if alone else HOLD_BESIDE)
-        untidy, began = 0, time.perf_counter()
+        tidying, began = Tidying(_engine(sessions)), time.perf_counter()
         while some := list(islice(items, pace.items)):
             ready = imports.ready(some, terms)
             with transaction(sessions, late=True) as session:
@@ -116,10 +113,7 @@ def go_on(
                     session, begun.id, ready, looked, at=position, terms=terms, by=by, now=now
                 )
             pace.took(time.perf_counter() - since, len(some))
-            untidy += len(some)
-            if untidy >= _TIDY_EVERY:
-                tidy(_engine(sessions))
-                untidy = 0
+            tidying.wrote(len(some))
             progress(position)
             if rest:
                 time.sleep(rest * (time.perf_counter() - began))
