@@ -30,6 +30,15 @@ def patient(caller):
     return json(caller(Role.PRESCRIBER).post("/api/v1/orders", a_case()))["patient_id"]
 
 
+@pytest.fixture
+def nothing_held(app):
+    """Other tests of this database may have left a hold over everything."""
+    by = Principal("officer", HERE, Role.COMPLIANCE)
+    with transaction(app.extensions["stewardship"].sessions) as session:
+        for one in holds.listed(session, by=by):
+            holds.lift(session, one.id, reason="closed", by=by, now=NOW)
+
+
 def entries(app, subject):
     """What the trail says of a hold."""
     with transaction(app.extensions["stewardship"].sessions, write=False) as session:
@@ -98,7 +107,7 @@ def test_what_is_wrong_is_pointed_at(caller, said, status, pointer):
     assert json(officer.get(f"{HOLDS}?status=all")) == before
 
 
-def test_terms_what_is_past_its_time_and_what_was_removed(app, caller, clock, patient):
+def test_terms_what_is_past_its_time_and_what_was_removed(app, caller, clock, patient, nothing_held):
     officer, running = caller(Role.COMPLIANCE), app.extensions["stewardship"]
     terms = json(officer.get("/api/v1/retention/terms"))
     (of_decisions,) = [one for one in terms["terms"] if one["kind"] == "decisions"]
@@ -147,7 +156,7 @@ def test_a_page_places_and_lifts_a_hold(app, client, patient):
     assert [action for action, _ in entries(app, own)] == ["hold.placed", "hold.lifted"]
 
 
-def test_the_page_says_what_would_go_and_why_the_rest_stays(app, client, clock, patient):
+def test_the_page_says_what_would_go_and_why_the_rest_stays(app, client, clock, patient, nothing_held):
     who = signed_in(client, Role.COMPLIANCE)
     running = app.extensions["stewardship"]
     with transaction(running.sessions) as session:
