@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import Sessions, transaction
 from stewardship.domain.errors import Unavailable
-from stewardship.observability import log, report_fault
+from stewardship.observability import frames_of, log
 
 #: How many may wait, and how long one is tried for, in seconds.
 _MOST, _LONGEST = 10_000, 24 * 3600.0
@@ -28,8 +28,9 @@ _SOON, _LATE = 0.2, 15.0
 
 @dataclass(frozen=True, slots=True)
 class _Unwritten:
-    """What writes, and since when it waits, of ``time.monotonic``."""
+    """What writes, where, and since when it waits, of ``time.monotonic``."""
 
+    sessions: Sessions
     write: Callable[[Session], None]
     since: float
 
@@ -48,30 +49,30 @@ class Afterwards:
             if len(self._waiting) >= _MOST:
                 log.error("not written down", why="too many wait")
                 return
-            self._waiting.append(_Unwritten(write, time.monotonic()))
+            self._waiting.append(_Unwritten(sessions, write, time.monotonic()))
             if not self._works:
                 self._works = True
-                threading.Thread(target=self._work, args=(sessions,), daemon=True).start()
+                threading.Thread(target=self._work, daemon=True).start()
 
     def written(self, within: float) -> bool:
         """Wait until nothing waits any more, for so many seconds at the most; whether that is so."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._works, within)
 
-    def _work(self, sessions: Sessions) -> None:
+    def _work(self) -> None:
         pause = _SOON
         while (one := self._next()) is not None:
             try:
-                with transaction(sessions) as session:
+                with transaction(one.sessions) as session:
                     one.write(session)
             except Unavailable as cause:
                 if time.monotonic() - one.since < _LONGEST:
                     time.sleep(pause)
                     pause = min(2 * pause, _LATE)
                     continue
-                report_fault(cause)
+                _lost(cause)
             except Exception as cause:  # noqa: BLE001 - it is told, and the others are still to be written
-                report_fault(cause)
+                _lost(cause)
             pause = _SOON
             with self._changed:
                 self._waiting.popleft()
@@ -83,3 +84,8 @@ class Afterwards:
             self._works = False
             self._changed.notify_all()
             return None
+
+
+def _lost(cause: Exception) -> None:
+    """Say why something was not written down; here is no request that could be named."""
+    log.error("not written down", fault=type(cause).__qualname__, frames=frames_of(cause))

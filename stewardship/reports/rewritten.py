@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from stewardship.db import charts, documents, import_tables, sparse, tables
+from stewardship.db import charts, documents, import_tables, reported, tables
 from stewardship.domain.chart import Chart
 from stewardship.domain.corrections import stands
-from stewardship.domain.dispensings import Dispensed, DispensingReport, Pharmacy
+from stewardship.domain.dispensings import Dispensed
 from stewardship.domain.fills import supply_of
 from stewardship.domain.orders import Supply, SupplyKind
 
@@ -47,15 +47,19 @@ def dispensings(
     told: dict[str, list[tuple[Dispensed, Any]]] = {}
     for row in session.connection().execute(_reported(patient, at)):
         if row.dispensing_id not in unchanged:
-            told.setdefault(row.dispensing_id, []).append((_row(row), row))
+            told.setdefault(row.dispensing_id, []).append((reported.as_reported(row), row))
     found = []
     for name, several in told.items():
         standing = stands(dispensed for dispensed, _ in several)
         row = next(row for dispensed, row in several if dispensed is standing.row)
         if standing.void or row.patient_id != patient.id:
             continue
-        zip_code = sparse.plain(row.identity).get("address", {}).get("zip", "")
-        supply = supply_of(standing.row, known_as=name, zip_code=zip_code, payments=library.feeds.payments)
+        supply = supply_of(
+            standing.row,
+            known_as=name,
+            zip_code=reported.zip_of(row),
+            payments=library.feeds.payments,
+        )
         found.append(replace(supply, drug=library.catalogue.recognise(supply.medication)))
     return found
 
@@ -81,13 +85,6 @@ def _reported(patient: Any, at: datetime) -> Any:
         .where(own == patient.organisation_id, c.dispensing_id.in_(his), c.received_at <= at)
         .order_by(c.dispensing_id, c.received_at, c.import_id, c.seq)
     )
-
-
-def _row(row: Any) -> Dispensed:
-    source = sparse.plain(row.source)
-    report: DispensingReport = sparse.restored(source["report"], DispensingReport)
-    pharmacy: Pharmacy = sparse.restored(source.get("pharmacy", {}), Pharmacy)
-    return sparse.decode(row.document, Dispensed, report=report, pharmacy=pharmacy)
 
 
 def of_last_decision(session: Session, patient: Any, at: datetime) -> Former | None:

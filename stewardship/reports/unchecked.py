@@ -20,7 +20,7 @@ _events: Any = tables.AuditEvent.__table__
 DEFINITION = (
     "Orders that were last checked in the period and about which a policy could not tell: a fact it asks "
     "for was not there. Not checked is not the same as in order. Calls that got no check at all are cards "
-    "without a decision."
+    "without a decision; checks that were not made are counted by why, from the audit trail."
 )
 BY_POLICY = (
     Column("policy", "Policy", Kind.ID),
@@ -86,6 +86,7 @@ def unchecked(session: Session, _library: Any, asked: Asked) -> Report:
         limits=(
             "An order that nobody sent here for a check is not in it.",
             "A call that got no check is nobody's: such calls are counted where nothing is narrowed.",
+            "Checks not made while the database was away are in the log alone of a process that ended then.",
         ),
     )
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from stewardship.db import import_tables, sparse, tables
 from stewardship.db.among import Among
 from stewardship.db.prepared import Prepared
+from stewardship.db.reported import as_reported, zip_of
 from stewardship.domain.corrections import Standing, stands
 from stewardship.domain.dispensings import Dispensed, DispensingReport, Pharmacy, Reporting
 from stewardship.domain.feeds import FeedTerms
@@ -307,12 +308,8 @@ def _told(session: Session, ids: Iterable[str], *, organisation_id: str) -> dict
     if not known:
         return found
     for row in _TOLD.rows(session, mine | {"dispensings": known}):
-        source, identity = sparse.plain(row.source), sparse.plain(row.identity)
-        report: DispensingReport = sparse.restored(source["report"], DispensingReport)
-        pharmacy: Pharmacy = sparse.restored(source.get("pharmacy", {}), Pharmacy)
-        dispensed = sparse.decode(row.document, Dispensed, report=report, pharmacy=pharmacy)
-        whose = Resolved(row.identity_id, row.patient_id, identity.get("address", {}).get("zip", ""))
-        found.setdefault(row.dispensing_id, []).append(Told(dispensed, whose, row.version))
+        whose = Resolved(row.identity_id, row.patient_id, zip_of(row))
+        found.setdefault(row.dispensing_id, []).append(Told(as_reported(row), whose, row.version))
     return found
 
 

@@ -54,17 +54,7 @@ def raise_for(
     ]
     raised = Changes()
     for patient_id, flags in _of_decisions(session, doubtful, by=by).items():
-        changes = reconcile(
-            session,
-            library,
-            patient_id,
-            flags,
-            kinds=[UNCHECKED_ORDER],
-            source="order",
-            kept=EVERYTHING,
-            by=by,
-            now=now,
-        )
+        changes = _raised(session, library, patient_id, flags, by=by, now=now)
         raised.opened += changes.opened
         raised.updated += changes.updated
     return raised
@@ -93,16 +83,22 @@ def raise_unmade(
     day = asked_at.date()
     facts: dict[str, FactValue] = {"policies": ("all",), "missing": ("check",), "code": code}
     flags = [Flag(UNCHECKED_ORDER, name, day, day, (name,), facts, complete=False) for name in wanted]
+    return _raised(session, library, patient_id, flags, by=by, now=now)
+
+
+def _raised(
+    session: Session,
+    library: Library,
+    patient_id: str,
+    flags: Iterable[Flag],
+    *,
+    by: Principal,
+    now: datetime,
+) -> Changes:
+    """Raise these, beside whatever stands of the patient."""
+    kinds = [UNCHECKED_ORDER]
     return reconcile(
-        session,
-        library,
-        patient_id,
-        flags,
-        kinds=[UNCHECKED_ORDER],
-        source="order",
-        kept=EVERYTHING,
-        by=by,
-        now=now,
+        session, library, patient_id, flags, kinds=kinds, source="order", kept=EVERYTHING, by=by, now=now
     )
 
 

@@ -251,6 +251,21 @@ def test_what_was_not_made_while_the_database_was_away_is_written_once_when_it_i
     assert [flag.key for flag in flags] == [f"unchecked-order:draft-of-{patient}"]
 
 
+def test_one_that_cannot_be_written_is_told_and_the_next_one_is_written(sessions, logged):
+    done = []
+
+    def faulty(session: Any) -> None:
+        raise RuntimeError(CANARY)
+
+    spool = afterwards.Afterwards()
+    spool.add(sessions, faulty)
+    spool.add(sessions, lambda session: done.append(session.execute(text("SELECT 1")).scalar()))
+    assert spool.written(60)
+    assert done == [1]
+    assert "not written down" in logged.getvalue()
+    assert CANARY not in logged.getvalue()
+
+
 def test_an_order_that_is_checked_after_all_closes_its_flag(app, ehr, sessions, library, monkeypatch):
     patient = a_new_patient()
     with monkeypatch.context() as broken:

@@ -12,7 +12,7 @@ from stewardship.db import documents, function_tables, import_tables, tables, tr
 from stewardship.domain.chart import Patient
 from stewardship.domain.policy import Breach, CannotTell, Enforcement, Met
 from stewardship.reports.reporting import WITHHELD
-from stewardship.services import feedback, orders
+from stewardship.services import audit, feedback, orders
 from tests.builders import NOW, TODAY, a_chart, a_drug, an_order
 from tests.reports.test_counted import check, override, report, share
 from tests.services.declared import EHR, ORGANISATION, Declared, KnowsOne, a_policy
@@ -52,8 +52,16 @@ def test_what_was_missing_is_counted_by_policy_and_fact(clinic):
     with transaction(clinic) as session:
         card = feedback.ShownCard("c-1", None, (), "inform", "not-checked")
         feedback.cards_shown(session, [card], by=EHR, now=NOW)
+        for number, code in enumerate(("timeout", "fault", "timeout", "another")):
+            detail = {"channel": "cds-hooks/order-sign", "code": code}
+            audit.record(session, "order.not-checked", subject=f"r-{number}", by=EHR, now=NOW, detail=detail)
     found = report(clinic, "unchecked")
-    assert [row[1] for row in found["whole"]] == [3, 2, 1]
+    assert [row[1] for row in found["whole"]] == [3, 2, 1, 1, 1, 2]
+    assert [row[0] for row in found["whole"]][3:] == [
+        "another",
+        "Checks not made: a fault of the service",
+        "Checks not made: no answer in time",
+    ]
     assert found["policies"] == [("a", 3, 2, share("66.7")), ("b", 2, 1, share("50.0"))]
     assert found["facts"] == [("dose", "a", 2), ("dose", "b", 1), ("weight", "a", 1)]
 
