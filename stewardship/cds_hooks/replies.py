@@ -31,7 +31,12 @@ _CLIENTS = {
 
 def json_reply(body: dict[str, Any], *, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """A JSON answer."""
-    return Response(dumps(body), status=status.value, content_type="application/json")
+    return written_reply(dumps(body), status=status)
+
+
+def written_reply(body: bytes, *, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """An answer whose JSON is written already."""
+    return Response(body, status=status.value, content_type="application/json")
 
 
 def clients_error(cause: StewardshipError) -> Response | None:

@@ -14,7 +14,6 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 
 from flask import Blueprint, Response, g
 from sqlalchemy.orm import Session
@@ -25,11 +24,12 @@ from stewardship.bodies import json_body
 from stewardship.cds_hooks import cards, suggestions
 from stewardship.cds_hooks.budget import TooLate, within
 from stewardship.cds_hooks.discovery import SERVICES
-from stewardship.cds_hooks.replies import clients_error, guard, json_reply, outcome
+from stewardship.cds_hooks.replies import clients_error, guard, json_reply, outcome, written_reply
 from stewardship.declarations import Library
 from stewardship.domain.errors import InvalidInput, NotFound, PatientMismatch, StewardshipError, Unavailable
 from stewardship.domain.people import Principal
 from stewardship.intake.cds_request import HookRequest, read_request
+from stewardship.intake.strict_json import dumps
 from stewardship.observability import log, note, report_fault, request_id, whereabouts
 from stewardship.runtime import runtime
 from stewardship.services import audit, care, feedback, orders, unchecked
@@ -87,13 +87,10 @@ def call(service_id: str) -> Response:
     except PatientMismatch as refusal:
         _note_refusal(call, refusal.code)
         return _not_made(refusal.code)
+    # A request is large: what is made from here on takes its place in the processor's caches.
+    del document
     g.unmade = _Unmade(call, asked)
-    before = _before(asked)
-    done = _check(call, asked, before)
-    body = cards.answer(
-        done.checked, done.told, library, before=before, drafts=asked.drafts, beside=done.beside
-    )
-    return _answer(call, body)
+    return _answer(call, _check(call, asked, _before(asked)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +115,17 @@ class _Unmade:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What was checked and is told, and what is on record beside the chart where that is suggested from."""
+    """The answer to a call, and what the log says of it."""
 
-    checked: Sequence[Checked] = ()
-    told: Sequence[cards.Told] = ()
-    beside: Beside = NOTHING_BESIDE
+    body: bytes
+    disposition: str
+    findings: int
 
 
 def _check(call: _Call, asked: HookRequest, before: Sequence[cards.Card]) -> _Done:
     """Judge, and keep the decisions, which cards show them, and that the token was used."""
     if asked.asks_for_nothing and not before:
-        return _Done()
+        return _worded(call, asked, (), (), before, NOTHING_BESIDE)
     by, now = call.by, call.now
     # The transactions have threads of their own, which must know whose request they work for.
     here = copy_context()
@@ -141,7 +138,8 @@ def _check(call: _Call, asked: HookRequest, before: Sequence[cards.Card]) -> _Do
             )
         checked = weighed.checked if weighed is not None else ()
         told = cards.plan(checked, before=before)
-        beside = _beside(session, call, weighed)
+        # Before anything is kept: what cannot be said must not be on record as shown.
+        done = _worded(call, asked, checked, told, before, _beside(session, call, weighed))
 
         def keep(session: Session) -> _Done:
             if weighed is not None:
@@ -149,7 +147,7 @@ def _check(call: _Call, asked: HookRequest, before: Sequence[cards.Card]) -> _Do
                 unchecked.raise_for(session, call.library, checked, by=by, now=now)
             feedback.cards_shown(session, cards.shown(told, before=before), by=by, now=now)
             here.run(note_use, session)
-            return _Done(checked, told, beside)
+            return done
 
         return keep
 
@@ -157,6 +155,19 @@ def _check(call: _Call, asked: HookRequest, before: Sequence[cards.Card]) -> _Do
         return within(call.deadline, runtime().sessions, look)
     except InvalidInput as cause:
         raise UnusableId from cause
+
+
+def _worded(
+    call: _Call,
+    asked: HookRequest,
+    checked: Sequence[Checked],
+    told: Sequence[cards.Told],
+    before: Sequence[cards.Card],
+    beside: Beside,
+) -> _Done:
+    body = cards.answer(checked, told, call.library, before=before, drafts=asked.drafts, beside=beside)
+    ours = body["extension"]["stewardship"]
+    return _Done(dumps(body), ours["disposition"], len(ours["findings"]))
 
 
 def _beside(session: Session, call: _Call, weighed: orders.Weighed | None) -> Beside:
@@ -189,10 +200,9 @@ def _note_refusal(call: _Call, code: str) -> None:
         report_fault(cause)
 
 
-def _answer(call: _Call, body: dict[str, Any]) -> Response:
-    told = body["extension"]["stewardship"]
-    note(channel=call.channel, disposition=told["disposition"], findings=len(told["findings"]))
-    return json_reply(body)
+def _answer(call: _Call, done: _Done) -> Response:
+    note(channel=call.channel, disposition=done.disposition, findings=done.findings)
+    return written_reply(done.body)
 
 
 def _before(asked: HookRequest) -> list[cards.Card]:

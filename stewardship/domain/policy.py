@@ -79,6 +79,7 @@ class Outcome(StrEnum):
 # --- what a rule answers -----------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Met:
     """The rule holds; the facts say why."""
@@ -86,6 +87,7 @@ class Met:
     facts: Facts = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Breach:
     """The rule does not hold. A ``notice`` is the policy's lesser degree: it informs, whatever the
@@ -95,6 +97,7 @@ class Breach:
     notice: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CannotTell:
     """A fact is missing; ``missing`` names it (``order.days_supply``), ``facts`` holds what is known."""
@@ -320,16 +323,20 @@ def _find(policy: Policy, order: Order | None, chart: Chart) -> Finding:
     answer = _set_aside(applies, order, chart) or policy.rule.check(order, chart)
     if isinstance(answer, NotApplicable):
         return _not_applicable(policy, answer.because)
+    told: Facts = answer.facts
     if applies.phases and order is not None:
-        answer = _told_too(answer, _phase_facts(order))
+        told = {**told, **_phase_facts(order)}
     if isinstance(answer, Met):
-        return _quiet(policy, _PASS, facts=answer.facts)
+        return _quiet(policy, _PASS, facts=told)
     for exemption in applies.exemptions:
         evidence = exempt_by(exemption, order, chart)
         if evidence:
-            facts = {**answer.facts, "exemption": exemption.kind}
+            facts = {**told, "exemption": exemption.kind}
             return _quiet(policy, Outcome.EXEMPT, summary=exemption.title, facts=facts, evidence=evidence)
-    found = _cannot_tell(policy, answer) if isinstance(answer, CannotTell) else _breach(policy, answer)
+    if isinstance(answer, CannotTell):
+        found = _cannot_tell(policy, answer.missing, told)
+    else:
+        found = _breach(policy, told, notice=answer.notice)
     return _rested(found, order, chart) if chart.snoozes else found
 
 
@@ -378,15 +385,6 @@ _NOT_AT_ORDER = NotApplicable("asked when a chart is opened only")
 _OTHER_DRUG = NotApplicable("the ordered product is not of a class that this policy is about")
 
 
-def _told_too(answer: Met | Breach | CannotTell, more: Facts) -> Met | Breach | CannotTell:
-    facts = {**answer.facts, **more}
-    if isinstance(answer, Met):
-        return Met(facts)
-    if isinstance(answer, Breach):
-        return Breach(facts, answer.notice)
-    return CannotTell(answer.missing, facts)
-
-
 def _phase_facts(order: Order) -> Facts:
     phase: dict[str, FactValue] = {"phase": order.pain.phase.value}
     if order.pain.phase_from:
@@ -409,6 +407,7 @@ def _with_phase(bounds: PhaseBounds | None, order: Order | None, chart: Chart) -
     return replace(order, pain=replace(order.pain, phase=phase, phase_from=told))
 
 
+@lru_cache(maxsize=1024)
 def age_on(birth_date: date, day: date) -> int:
     """Completed years of age."""
     return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))
@@ -439,9 +438,8 @@ def _quiet(
     )
 
 
-def _breach(policy: Policy, breach: Breach) -> Finding:
+def _breach(policy: Policy, facts: Facts, *, notice: bool) -> Finding:
     card = policy.card
-    notice = breach.notice
     enforcement = policy.enforcement
     if notice and enforcement is not Enforcement.SILENT:
         enforcement = Enforcement.INFORM
@@ -451,16 +449,16 @@ def _breach(policy: Policy, breach: Breach) -> Finding:
         outcome=Outcome.BREACH,
         enforcement=enforcement,
         severity=Severity.INFO if notice else policy.severity,
-        summary=in_words(card.notice_summary if notice else card.summary, breach.facts),
-        detail=in_words(card.notice_detail if notice else card.detail, breach.facts),
-        next_step="" if notice else in_words(card.next_step, breach.facts),
+        summary=in_words(card.notice_summary if notice else card.summary, facts),
+        detail=in_words(card.notice_detail if notice else card.detail, facts),
+        next_step="" if notice else in_words(card.next_step, facts),
         topic=card.topic,
-        facts=breach.facts,
+        facts=facts,
     )
 
 
-def _cannot_tell(policy: Policy, answer: CannotTell) -> Finding:
-    said_of = [UNTOLD.get(name, (f"{name} is not known", f"State {name}.")) for name in answer.missing]
+def _cannot_tell(policy: Policy, missing: tuple[str, ...], facts: Facts) -> Finding:
+    said_of = [UNTOLD.get(name, (f"{name} is not known", f"State {name}.")) for name in missing]
     because = " and ".join(why for why, _ in said_of)
     severity = Severity.INFO if policy.severity is Severity.INFO else Severity.WARNING
     return Finding(
@@ -469,10 +467,10 @@ def _cannot_tell(policy: Policy, answer: CannotTell) -> Finding:
         outcome=Outcome.CANNOT_TELL,
         enforcement=policy.enforcement.softened,
         severity=severity,
-        summary=in_words(f"Not checked ({policy.title}): {because}", answer.facts),
-        detail=in_words(f"This policy could not be checked: {because}.", answer.facts),
+        summary=in_words(f"Not checked ({policy.title}): {because}", facts),
+        detail=in_words(f"This policy could not be checked: {because}.", facts),
         next_step=" ".join(step for _, step in said_of),
         topic=policy.card.topic,
-        facts=answer.facts,
-        missing=answer.missing,
+        facts=facts,
+        missing=missing,
     )

@@ -24,6 +24,7 @@ from stewardship.domain.episodes import (
 )
 from stewardship.domain.mme import MME, FactorSet, Total, daily_mme, total
 from stewardship.domain.orders import Order, PhaseBounds, SupplyKind
+from stewardship.domain.values import quick
 
 _ZERO = Decimal(0)
 # A member is looked up in its enumeration slowly, and these are asked for once an exposure.
@@ -76,6 +77,7 @@ def _exposed(chart: Chart, wanted: frozenset[DrugClass], first: date, until: dat
     return Told(Covered.NO)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DaysOn:
     """Days covered in a window. Not ``complete``: at least so many, for what is ``missing``."""
@@ -88,8 +90,11 @@ class DaysOn:
 def opioid_days(chart: Chart, first: date, until: date, *, unknown_days: int) -> DaysOn:
     """On how many of the days the patient had an opioid analgesic in hand."""
     days = days_within(chart.opioid_spans, first.toordinal(), until.toordinal())
+    doubtful = uncertain(chart)
+    if not doubtful and not chart.history_gaps:
+        return DaysOn(days, complete=True)
     missing = set()
-    for exposure in uncertain(chart):
+    for exposure in doubtful:
         if exposure.reaches(first, until, unknown_days=unknown_days) is not _NO:
             missing.add("history.drug" if exposure.drug is None else "history.days_supply")
     if chart.history_gaps:
@@ -107,6 +112,17 @@ def uncertain(chart: Chart) -> tuple[Exposure, ...]:
         )
         chart.kept[("uncertain",)] = known
     return known
+
+
+def of_strength(chart: Chart, drug: Drug) -> tuple[Exposure, ...]:
+    """The exposures to the same opioid ingredients in the same strengths as the drug's."""
+    # The drug is kept beside the answer, so that its identity is not given to another one.
+    key = ("of strength", id(drug))
+    known: tuple[Drug, tuple[Exposure, ...]] | None = chart.kept.get(key)
+    if known is None:
+        found = tuple([e for e in chart.exposures if e.drug is not None and same_strength(e.drug, drug)])
+        known = chart.kept[key] = (drug, found)
+    return known[1]
 
 
 def reaching(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
+from string import Formatter
 from typing import TypeAlias
 
 FactValue: TypeAlias = (
@@ -59,35 +61,47 @@ UNTOLD = {
 }
 
 
-class _Words(dict[str, str]):
-    """Facts as a person writes them, said when they are asked for. One that is missing is left as it
-    stands, never an error before a patient; a policy file's own tests refuse it."""
-
-    def __init__(self, facts: Facts) -> None:
-        super().__init__()
-        self.facts = facts
-
-    def __missing__(self, name: str) -> str:
-        return said(self.facts[name]) if name in self.facts else f"{{{name}}}"
-
-
 def in_words(template: str, facts: Facts) -> str:
-    """A card's text with ``{fact}`` filled in; a fact that is empty leaves no gap."""
+    """A card's text with ``{fact}`` filled in; a fact that is empty leaves no gap.
+
+    One that is missing is left as it stands, never an error before a patient; a policy file's own tests
+    refuse it.
+    """
     if "{" not in template:
         return template
-    return template.format_map(_Words(facts)).replace("  ", " ").strip()
+    parts = []
+    for text, name in _taken_apart(template):
+        parts.append(text)
+        if name is not None:
+            parts.append(said(facts[name]) if name in facts else f"{{{name}}}")
+    return "".join(parts).replace("  ", " ").strip()
+
+
+@lru_cache(maxsize=1024)
+def _taken_apart(template: str) -> tuple[tuple[str, str | None], ...]:
+    """The text before each fact with the fact's name, and the text after the last."""
+    return tuple((text, name) for text, name, _, _ in Formatter().parse(template))
 
 
 def said(value: FactValue) -> str:
     """A fact as a person writes it: 7.50 as 7.5, dates as 21 Nov 2026, lists with commas."""
+    if type(value) is str:
+        return value  # as most are
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
     if isinstance(value, date):
-        return f"{value.day} {value:%b %Y}"
+        return _day_said(value)
     if isinstance(value, tuple):
         return ", ".join(said(v) for v in value) or "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{k}: {said(v)}" for k, v in value.items())
     return "not on record" if value is None else str(value)
+
+
+@lru_cache(maxsize=1024)
+def _day_said(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"

@@ -87,9 +87,19 @@ def test_a_fault_while_reading_is_a_card(ehr, monkeypatch):
     assert_not_made(ehr.ask(a_hook(a_new_patient())), "fault")
 
 
-def test_a_fault_while_writing_the_cards_is_a_card(ehr, monkeypatch):
+def test_a_fault_while_writing_the_cards_is_a_card_and_nothing_is_on_record_as_shown(
+    app, ehr, sessions, monkeypatch
+):
     monkeypatch.setattr(views.cards, "answer", lambda *_args, **_kwargs: 1 / 0)
-    assert_not_made(ehr.ask(a_hook(a_new_patient())), "fault")
+    patient = a_new_patient()
+    response = ehr.post(a_hook(patient))
+    assert_not_made(read(response), "fault")
+    with transaction(sessions, write=False) as session:
+        kept = text("SELECT count(*) FROM decisions WHERE order_id = :order")
+        assert session.execute(kept, {"order": f"draft-of-{patient}"}).scalar() == 0
+    assert written_by(app)
+    codes, flags = traces(sessions, response.headers["X-Request-ID"], patient)
+    assert (codes, len(flags)) == (["fault"], 1)
 
 
 def test_an_id_that_cannot_be_kept_is_a_card(ehr):

@@ -62,3 +62,16 @@ def signed_on(order: Order, chart: Chart) -> date:
 def latest(days: Iterable[date | None]) -> date | None:
     """The last of the dates that are known."""
     return max((d for d in days if d is not None), default=None)
+
+
+def recorded(chart: Chart, names: tuple[str, ...]) -> date | None:
+    """The last day with a record of one of the sets: a procedure that was done, or an observation."""
+    key = ("recorded", names)
+    if key not in chart.kept:
+        sets = frozenset(names)
+        chart.kept[key] = latest(
+            [p.on for p in chart.procedures if p.done and p.sets & sets]
+            + [o.on for o in chart.observations if o.sets & sets]
+        )
+    found: date | None = chart.kept[key]
+    return found

@@ -14,11 +14,11 @@ from stewardship.domain.episodes import (
     DAY,
     Covered,
     Exposure,
-    same_strength,
 )
 from stewardship.domain.orders import Order, SupplyKind
 from stewardship.domain.policy import Answer, Breach, CannotTell, Met, NotApplicable
 from stewardship.domain.rules.kinds import OrderRule
+from stewardship.domain.therapy import of_strength
 from stewardship.domain.wording import FactValue
 
 
@@ -75,12 +75,8 @@ class EarlyRefill(OrderRule):
         start = order.starts_on
         fills = [
             e
-            for e in chart.exposures
-            if e.start <= start
-            and e.drug is not None
-            and (e.drug is drug or same_strength(e.drug, drug))
-            and e.supply.kind is not SupplyKind.DRAFT
-            and e.supply.id != order.id
+            for e in of_strength(chart, drug)
+            if e.start <= start and e.supply.kind is not SupplyKind.DRAFT and e.supply.id != order.id
         ]
         runs_out, last = _runs_out(fills)
         if last is not None and last.days:
@@ -202,9 +198,8 @@ class MaxTotalSupply(OrderRule):
         # Two strengths side by side are one dose, not one supply after the other.
         together = [
             e
-            for e in chart.exposures
+            for e in of_strength(chart, drug)
             if e.drug is not None
-            and (e.drug is drug or same_strength(e.drug, drug))
             and e.drug.release is drug.release
             and (e.supply.kind is SupplyKind.DRAFT or self._waits(e, order))
             and e.supply.id != order.id

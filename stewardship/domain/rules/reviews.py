@@ -21,9 +21,11 @@ from stewardship.domain.episodes import (
 )
 from stewardship.domain.orders import Order, Phase, SupplyKind
 from stewardship.domain.policy import Answer, Breach, CannotTell, Met, NotApplicable
-from stewardship.domain.rules.kinds import ChartRule, OrderRule, latest, signed_on
+from stewardship.domain.rules.kinds import ChartRule, OrderRule, latest, recorded, signed_on
 from stewardship.domain.therapy import exposed, on_opioids_since, opioid_days, reaching
 from stewardship.domain.wording import FactValue
+
+_OPIOIDS = frozenset({DrugClass.OPIOID_ANALGESIC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class NonopioidFirst(OrderRule):
         start = order.starts_on
         before = exposed(
             chart,
-            (DrugClass.OPIOID_ANALGESIC,),
+            _OPIOIDS,
             start - self.naive_days * DAY,
             start - DAY,
             unknown_days=self.unknown_supply_days,
@@ -146,11 +148,7 @@ class ReassessmentDue(OrderRule):
 
     def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
         last = order.written_on - DAY
-        sets = frozenset(self.evaluation_sets)
-        evaluated = latest(
-            [p.on for p in chart.procedures if p.done and p.sets & sets]
-            + [o.on for o in chart.observations if o.sets & sets]
-        )
+        evaluated = recorded(chart, self.evaluation_sets)
         recent = opioid_days(
             chart,
             last - (self.recent_window_days - 1) * DAY,
@@ -199,10 +197,10 @@ class RecordWithin(OrderRule):
     unknown_supply_days: int
 
     def judge(self, order: Order, drug: Drug, chart: Chart) -> Answer:
-        found = _recorded(chart, self.record_sets)
+        found = recorded(chart, self.record_sets)
         before = exposed(
             chart,
-            (DrugClass.OPIOID_ANALGESIC,),
+            _OPIOIDS,
             order.starts_on - self.naive_days * DAY,
             order.starts_on - DAY,
             unknown_days=self.unknown_supply_days,
@@ -210,19 +208,11 @@ class RecordWithin(OrderRule):
         facts: dict[str, FactValue] = {
             "recorded_on": found,
             "within_days": self.within_days,
-            "initial": {Covered.NO: True, Covered.YES: False, Covered.MAYBE: None}[before.answer],
+            "initial": None if before.answer is Covered.MAYBE else before.answer is Covered.NO,
         }
         if found is not None and 0 <= (signed_on(order, chart) - found).days <= self.within_days:
             return Met(facts)
         return Breach(facts)
-
-
-def _recorded(chart: Chart, names: Iterable[str]) -> date | None:
-    sets = frozenset(names)
-    return latest(
-        [p.on for p in chart.procedures if p.done and p.sets & sets]
-        + [o.on for o in chart.observations if o.sets & sets]
-    )
 
 
 @dataclass(frozen=True, slots=True)
