@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from stewardship.db.turns import Turns
 from stewardship.domain.errors import Unavailable
@@ -22,7 +24,7 @@ from stewardship.domain.errors import Unavailable
 #: How long a writer waits for its turn on SQLite, in seconds, before it says that it cannot.
 BUSY_SECONDS = 10
 
-_BEGUN = "stewardship_begun"
+_BEGUN, _LAST_USED = "stewardship_begun", "stewardship_last_used"
 _ADDRESSES = "the database address (STEWARDSHIP_DATABASE_URL) begins with sqlite:/// or postgresql://"
 
 
@@ -98,7 +100,34 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
     if address.get_backend_name() != "postgresql":
         raise Unavailable(_ADDRESSES, code="database-address")
     address = address.set(drivername="postgresql+psycopg")
-    return create_engine(address, connect_args=_POSTGRESQL, pool_pre_ping=True, **options)
+    engine = create_engine(address, connect_args=_POSTGRESQL, **options)
+    _ask_whether_they_live(engine)
+    return engine
+
+
+#: A connection of the pool that answered so many seconds ago is taken to answer still.
+_ALIVE = 1.0
+
+
+def _ask_whether_they_live(engine: Engine) -> None:
+    """Before a connection is used that lay idle, ask whether its server is still there; a busy service would
+    else ask twice for every order."""
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_LAST_USED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: DBAPIConnection, record: ConnectionPoolEntry, _fairy: object) -> None:
+        used = record.info.get(_LAST_USED)
+        if used is None or time.monotonic() - used < _ALIVE:
+            return
+        driver: Any = engine.dialect.loaded_dbapi
+        try:
+            engine.dialect.do_ping(connection)
+        except driver.Error as cause:
+            # It, and all that were opened before now.
+            raise InvalidatePoolError from cause
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -177,10 +206,18 @@ class _Unit(Session):
     def connection(self, *_args: Any, **_kwargs: Any) -> Connection:
         """The one connection that it has, in the transaction that was begun."""
         if self.joined is None:
+            self.alone(False)
             self.joined = Connection(self.engine, connection=self.pooled)
             self.joined.execution_options(**{_BEGUN: True})
             self.joined.begin()
         return self.joined
+
+    def alone(self, each: bool) -> None:
+        """On PostgreSQL: each statement by itself, as long as nobody asks for the connection; its level of
+        isolation, the default, has each look at what is committed when it begins, in a transaction or not."""
+        dbapi: Any = self.pooled.dbapi_connection
+        if self.engine.dialect.name == "postgresql" and dbapi.autocommit is not each:
+            dbapi.autocommit = each
 
     def conclude(self) -> None:
         """Commit."""
@@ -196,6 +233,8 @@ class _Unit(Session):
         if self._kept_accounts:
             self.close()
         if self.joined is None:
+            self.pooled.rollback()
+            self.alone(False)
             self.pooled.close()
         else:
             self.joined.close()
@@ -242,6 +281,8 @@ def transaction(sessions: Sessions | Engine, *, write: bool = True, late: bool =
             try:
                 if sqlite:
                     _begin(session.pooled, writes=write and not late)
+                elif not write:
+                    session.alone(True)
                 session.info["writes"] = write
                 if late:
                     session.info["late"] = turn
