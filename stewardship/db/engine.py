@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -100,13 +100,15 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
     if address.get_backend_name() != "postgresql":
         raise Unavailable(_ADDRESSES, code="database-address")
     address = address.set(drivername="postgresql+psycopg")
+    options.setdefault("pool_use_lifo", True)
     engine = create_engine(address, connect_args=_POSTGRESQL, **options)
     _ask_whether_they_live(engine)
     return engine
 
 
-#: A connection of the pool that answered so many seconds ago is taken to answer still.
-_ALIVE = 1.0
+#: A connection of the pool that was used so few seconds ago is taken to answer still: no server is stopped
+#: and started again in less.
+_ALIVE = 0.05
 
 
 def _ask_whether_they_live(engine: Engine) -> None:
@@ -206,15 +208,18 @@ class _Unit(Session):
     def connection(self, *_args: Any, **_kwargs: Any) -> Connection:
         """The one connection that it has, in the transaction that was begun."""
         if self.joined is None:
-            self.alone(False)
+            self._by_itself(False)
             self.joined = Connection(self.engine, connection=self.pooled)
             self.joined.execution_options(**{_BEGUN: True})
             self.joined.begin()
         return self.joined
 
-    def alone(self, each: bool) -> None:
-        """On PostgreSQL: each statement by itself, as long as nobody asks for the connection; its level of
-        isolation, the default, has each look at what is committed when it begins, in a transaction or not."""
+    def only_look(self) -> None:
+        """Have PostgreSQL take each statement by itself, as long as nobody asks for the connection: in a
+        transaction of its default isolation, too, each sees what is committed when it begins."""
+        self._by_itself(True)
+
+    def _by_itself(self, each: bool) -> None:
         dbapi: Any = self.pooled.dbapi_connection
         if self.engine.dialect.name == "postgresql" and dbapi.autocommit is not each:
             dbapi.autocommit = each
@@ -232,12 +237,17 @@ class _Unit(Session):
         """Give the connection back; what was not committed is rolled back."""
         if self._kept_accounts:
             self.close()
-        if self.joined is None:
-            self.pooled.rollback()
-            self.alone(False)
-            self.pooled.close()
-        else:
+        if self.joined is not None:
             self.joined.close()
+            return
+        driver: Any = self.engine.dialect.loaded_dbapi
+        try:
+            self._by_itself(False)
+        except driver.Error:
+            # Whatever became of it, nobody else gets it.
+            self.pooled.invalidate()
+        else:
+            self.pooled.close()
 
 
 def engine_of(session: Session) -> Engine:
@@ -252,6 +262,17 @@ def cursor_of(session: Session) -> Any:
     if isinstance(session, _Unit):
         return session.pooled.cursor()
     return session.connection().connection.cursor()
+
+
+def sent_together(session: Session) -> AbstractContextManager[object]:
+    """Have what ``Prepared`` statements insert here sent on without waiting for each one's answer, as far as
+    the database can: a query waits, and so does the end of the block, which raises what went wrong. Nothing
+    else is asked of the session meanwhile."""
+    if engine_of(session).dialect.name != "postgresql":
+        return nullcontext()
+    pooled: Any = session.pooled if isinstance(session, _Unit) else session.connection().connection
+    pipeline: AbstractContextManager[object] = pooled.dbapi_connection.pipeline()
+    return pipeline
 
 
 def _parts(sessions: Sessions | Engine) -> tuple[Engine, Mapping[Any, Any]]:
@@ -282,7 +303,7 @@ def transaction(sessions: Sessions | Engine, *, write: bool = True, late: bool =
                 if sqlite:
                     _begin(session.pooled, writes=write and not late)
                 elif not write:
-                    session.alone(True)
+                    session.only_look()
                 session.info["writes"] = write
                 if late:
                     session.info["late"] = turn

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from stewardship.db import charts, documents, findings, tables
 from stewardship.db.columns import ID_LENGTH
-from stewardship.db.engine import begin_writing, new_id
+from stewardship.db.engine import begin_writing, new_id, sent_together
 from stewardship.db.patients import ensure_patient, hold_patient
 from stewardship.db.prepared import Prepared
 from stewardship.domain.chart import Chart, Patient
@@ -272,18 +272,18 @@ def _keep(
     in_force = policy_versions.keep(session, weighed.policies, organisation_id=by.organisation_id)
     here = {"patient_id": patient, "policies_document": in_force}
     decisions = [one.decision | here for one in weighed.each]
-    _INSERT_DECISION.run(session, decisions)
     aloud = [finding for one in weighed.each for finding in one.aloud]
-    if aloud:
+    with sent_together(session):
+        _INSERT_DECISION.run(session, decisions)
         _INSERT_FINDING.run(session, aloud)
-    for decision, one in zip(decisions, weighed.each, strict=True):
-        detail = {
-            "channel": decision["channel"],
-            "disposition": decision["disposition"],
-            "order": decision["order_id"],
-            "sha256": content_digest(decision, one.aloud),
-        }
-        audit.record(session, action, subject=decision["id"], by=by, now=now, detail=detail)
+        for decision, one in zip(decisions, weighed.each, strict=True):
+            detail = {
+                "channel": decision["channel"],
+                "disposition": decision["disposition"],
+                "order": decision["order_id"],
+                "sha256": content_digest(decision, one.aloud),
+            }
+            audit.record(session, action, subject=decision["id"], by=by, now=now, detail=detail)
 
 
 _DIGESTED = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -13,7 +14,8 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from stewardship.db import connect, engine, tables, transaction
-from stewardship.db.engine import begin_writing, make_engine, new_id
+from stewardship.db.engine import begin_writing, make_engine, new_id, sent_together
+from stewardship.db.prepared import Prepared
 from stewardship.domain.errors import Unavailable
 from tests.builders import NOW
 
@@ -158,12 +160,46 @@ def test_a_server_that_was_away_is_used_again_without_a_restart(database):
     with transaction(database) as session:
         add(session, "before")
     with made.connect() as first, made.connect() as second:
-        ends = text("SELECT pg_terminate_backend(:pid)")
-        for victim in (second.connection.dbapi_connection.info.backend_pid,):
-            first.execute(ends, {"pid": victim})
-    with transaction(database) as session:
+        victim = second.connection.dbapi_connection.info.backend_pid
+        first.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": victim})
+    time.sleep(2 * engine._ALIVE)
+    # Both connections are used, the dead one too.
+    with transaction(database) as session, transaction(database) as beside:
         add(session, "after")
-    assert names(database) == {"before", "after"}
+        add(beside, "beside")
+    assert names(database) == {"before", "after", "beside"}
+
+
+def test_after_a_look_a_transaction_is_one_again(database):
+    prepared = Prepared(select(tables.Organisation.__table__.c.id))
+    for _ in range(3):
+        with transaction(database, write=False) as session:
+            assert prepared.rows(session, {}) == []
+        with pytest.raises(RuntimeError, match="half way"), transaction(database) as session:
+            fail_in(session)
+        with pytest.raises(LookupError), transaction(database, write=False) as session:
+            prepared.rows(session, {})
+            raise LookupError
+    assert names(database) == set()
+
+
+def test_what_is_sent_together_is_all_there_or_nothing_is(database):
+    prepared = Prepared.insert(tables.Organisation.__table__)
+    columns = tables.Organisation.__table__.columns.keys()
+    empty = dict.fromkeys(columns) | {"name": "0", "created_at": NOW}
+
+    def store(*ids):
+        with transaction(database) as session, sent_together(session):
+            for each in ids:
+                prepared.run(session, [empty | {"id": each}])
+
+    store("a", "b")
+    driver = database.kw["bind"].dialect.loaded_dbapi
+    with pytest.raises(driver.IntegrityError):
+        store("c", "a", "d")
+    assert names(database) == {"a", "b"}
+    store("e")
+    assert names(database) == {"a", "b", "e"}
 
 
 @pytest.mark.parametrize(
