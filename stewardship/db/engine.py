@@ -258,10 +258,16 @@ def engine_of(session: Session) -> Engine:
 
 
 def cursor_of(session: Session) -> Any:
-    """A cursor of the driver, in the session's transaction."""
-    if isinstance(session, _Unit):
-        return session.pooled.cursor()
-    return session.connection().connection.cursor()
+    """A cursor of the driver, in the session's transaction, whose values are numbered."""
+    pooled, dialect = _pooled(session), engine_of(session).dialect
+    if dialect.name != "postgresql":
+        return pooled.cursor()
+    psycopg: Any = dialect.loaded_dbapi
+    return psycopg.RawCursor(pooled.dbapi_connection)
+
+
+def _pooled(session: Session) -> PoolProxiedConnection:
+    return session.pooled if isinstance(session, _Unit) else session.connection().connection
 
 
 def sent_together(session: Session) -> AbstractContextManager[object]:
@@ -270,8 +276,8 @@ def sent_together(session: Session) -> AbstractContextManager[object]:
     else is asked of the session meanwhile."""
     if engine_of(session).dialect.name != "postgresql":
         return nullcontext()
-    pooled: Any = session.pooled if isinstance(session, _Unit) else session.connection().connection
-    pipeline: AbstractContextManager[object] = pooled.dbapi_connection.pipeline()
+    dbapi: Any = _pooled(session).dbapi_connection
+    pipeline: AbstractContextManager[object] = dbapi.pipeline()
     return pipeline
 
 

@@ -28,9 +28,10 @@ _FEW = 5
 @dataclass(slots=True)
 class _Compiled:
     sql: str
-    #: Names of the values in the order in which they stand; used where the driver numbers them.
+    #: Names of the values in the order in which they are numbered.
     names: tuple[str, ...]
-    numbered: bool
+    #: Whether the database takes many rows by COPY; else it takes them in one INSERT.
+    copies: bool
     given: Mapping[str, Any]
     #: The values that are not sent as they are.
     processed: tuple[tuple[str, Callable[[Any], Any]], ...]
@@ -39,12 +40,12 @@ class _Compiled:
     #: How each column is read; the driver says what it sends when it is first asked.
     reading: tuple[Processor, ...] | None = None
 
-    def values(self, row: Mapping[str, Any]) -> Any:
+    def values(self, row: Mapping[str, Any]) -> list[Any]:
         """A row's values as the driver takes them."""
         bound = {**self.given, **row}
         for name, process in self.processed:
             bound[name] = process(bound[name])
-        return [bound[name] for name in self.names] if self.numbered else bound
+        return [bound[name] for name in self.names]
 
     def table(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[tuple[Any, ...]]:
         """The values of many rows, in the order of the names, as the driver takes them.
@@ -113,22 +114,22 @@ class Prepared:
         try:
             if len(rows) == 1:
                 cursor.execute(compiled.sql, compiled.values(rows[0]))
-            elif compiled.numbered:
+            elif compiled.copies:
+                cursor.executemany(compiled.sql, [compiled.values(row) for row in rows])
+            else:
                 # One statement: what the table's checks need is set up once, not again for every row.
                 _, _, places = compiled.sql.rpartition("VALUES ")
                 values = compiled.table(rows, compiled.names)
                 for some in (values[n : n + _ROWS] for n in range(0, len(values), _ROWS)):
                     sql = compiled.sql + f", {places}" * (len(some) - 1)
                     cursor.execute(sql, [value for row in some for value in row])
-            else:
-                cursor.executemany(compiled.sql, [compiled.values(row) for row in rows])
         finally:
             cursor.close()
 
     def load(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert many rows, by the quickest way that the database has: COPY, where it has it."""
         compiled, cursor = self._ready(session)
-        if compiled.numbered or len(rows) <= _FEW:
+        if not compiled.copies or len(rows) <= _FEW:
             cursor.close()
             self.run(session, rows)
             return
@@ -148,7 +149,11 @@ class Prepared:
 
 
 def _compile(statement: Any, dialect: Dialect) -> _Compiled:
-    compiled = statement.compile(dialect=dialect)
+    copies = dialect.name == "postgresql"
+    # With values by number, as the server takes them: the driver would look for names in it again each time.
+    kind: Any = type(dialect)
+    writer = kind(paramstyle="numeric_dollar") if copies else dialect
+    compiled = statement.compile(dialect=writer)
     columns = list(getattr(statement, "selected_columns", ()))
     # A value that stands in several places has one name there, and is bound once.
     binders = {name: _binder(bind.type, dialect) for bind, name in compiled.bind_names.items()}
@@ -156,7 +161,7 @@ def _compile(statement: Any, dialect: Dialect) -> _Compiled:
     return _Compiled(
         sql=str(compiled),
         names=tuple(compiled.positiontup or ()),
-        numbered=bool(compiled.positional),
+        copies=copies,
         given=dict(compiled.params),
         processed=tuple((name, process) for name, process in binders.items() if process is not None),
         types=tuple(column.type for column in columns),
