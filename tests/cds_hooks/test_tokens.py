@@ -32,7 +32,7 @@ from stewardship.domain.people import Principal, Role
 from stewardship.services import hook_tokens, organisations
 from tests.builders import NOW
 from tests.cds_hooks.conftest import ORGANISATION, SETTINGS, Ehr, read
-from tests.cds_hooks.requests import a_draft, a_hook
+from tests.cds_hooks.requests import a_draft, a_hook, a_new_patient
 
 ISSUER, BASE = "https://ehr.example/issuer", "https://stewardship.example"
 SIGN = f"{BASE}/cds-services/opioid-order-sign"
@@ -146,7 +146,7 @@ class House:
         return Ehr(self.app, token).post(request or self.hook(), **more)
 
     def hook(self, **more: Any) -> dict[str, Any]:
-        patient = f"p-{next(_ids)}"
+        patient = a_new_patient()
         return a_hook(patient, a_draft(patient), **more)
 
 
